@@ -1,0 +1,234 @@
+//! Writes the implementations for a checked declaration.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+
+use crate::parse::{Declaration, Field, Order, RELEASES, Range};
+
+const LAST: usize = RELEASES.len() - 1;
+
+/// All generated items.
+pub(crate) fn all(declaration: &Declaration) -> TokenStream {
+    let name = &declaration.name;
+    let encode = by_order(declaration, encode_field);
+    let decode = by_order(declaration, decode_field);
+    let schema = by_order(declaration, schema_field);
+    let view = declaration.fields.iter().map(view_field);
+    let sample = sample_body(declaration);
+    let defaults = declaration.fields.iter().map(|field| {
+        let (ident, value) = (&field.name, default_of(field));
+        quote!(#ident: #value)
+    });
+    let infos = declaration.fields.iter().map(field_info);
+    let text = name.to_string();
+    quote! {
+        impl ::core::default::Default for #name {
+            fn default() -> Self {
+                Self { #(#defaults,)* }
+            }
+        }
+
+        impl ::flurm_wire::Record for #name {
+            const NAME: &'static str = #text;
+            const FIELDS: &'static [::flurm_wire::FieldInfo] = &[#(#infos,)*];
+        }
+
+        impl ::flurm_wire::Wire for #name {
+            const KIND: &'static str = #text;
+
+            #[expect(clippy::allow_attributes, reason = "generated for any set of fields")]
+            #[allow(unused_variables, reason = "a record may have no fields or no ranges")]
+            fn encode(&self, w: &mut ::flurm_wire::Writer) {
+                let release = w.release();
+                let this = self;
+                #encode
+            }
+
+            #[expect(clippy::allow_attributes, reason = "generated for any set of fields")]
+            #[allow(unused_variables, unused_mut, clippy::field_reassign_with_default,
+                reason = "a record may have no fields or no ranges")]
+            fn decode(
+                r: &mut ::flurm_wire::Reader<'_>,
+            ) -> ::core::result::Result<Self, ::flurm_wire::DecodeError> {
+                let release = r.release();
+                let mut this = <Self as ::core::default::Default>::default();
+                r.enter()?;
+                #decode
+                r.leave();
+                ::core::result::Result::Ok(this)
+            }
+
+            fn view(&self, v: &mut dyn ::flurm_wire::Visitor) {
+                v.record_begin(#text);
+                #(#view)*
+                v.record_end();
+            }
+
+            #[expect(clippy::allow_attributes, reason = "generated for any set of fields")]
+            #[allow(unused_variables, unused_mut, clippy::field_reassign_with_default,
+                reason = "a record may have no fields or no ranges")]
+            fn sample(g: &mut ::flurm_wire::Gen) -> Self {
+                #sample
+            }
+
+            #[expect(clippy::allow_attributes, reason = "generated for any set of fields")]
+            #[allow(unused_variables, reason = "a record may have no fields or no ranges")]
+            fn schema(release: ::flurm_wire::Release, s: &mut ::flurm_wire::Schema) {
+                #schema
+            }
+        }
+    }
+}
+
+/// The statements for every field, in the order that the release at hand uses.
+fn by_order(
+    declaration: &Declaration,
+    statement: fn(&Declaration, &Field) -> TokenStream,
+) -> TokenStream {
+    let of = |index: &usize| statement(declaration, &declaration.fields[*index]);
+    let special = declaration.orders.iter().map(|Order { range, fields }| {
+        let condition = range_condition(*range).unwrap_or_else(|| quote!(true));
+        let statements = fields.iter().map(of);
+        quote!(if #condition { #(#statements)* } else)
+    });
+    let declared: Vec<usize> = (0..declaration.fields.len()).collect();
+    let statements = declared.iter().map(of);
+    quote!(#(#special)* { #(#statements)* })
+}
+
+fn release(index: usize) -> TokenStream {
+    let ident = format_ident!("{}", RELEASES[index]);
+    quote!(::flurm_wire::Release::#ident)
+}
+
+/// `None` when the range is all releases.
+fn range_condition(range: Range) -> Option<TokenStream> {
+    let (since, until) = (release(range.since), release(range.until));
+    match (range.since, range.until) {
+        (0, LAST) => None,
+        (0, _) => Some(quote!(release <= #until)),
+        (_, LAST) => Some(quote!(release >= #since)),
+        _ => Some(quote!((release >= #since && release <= #until))),
+    }
+}
+
+fn guarded(field: &Field, with_when: bool, statement: TokenStream) -> TokenStream {
+    let mut guarded = statement;
+    if let Some(when) = field.when.as_ref().filter(|_| with_when) {
+        guarded = quote!(if ::flurm_wire::predicate(#when, &this, release) { #guarded });
+    }
+    match range_condition(field.range) {
+        Some(condition) => quote!(if #condition { #guarded }),
+        None => guarded,
+    }
+}
+
+fn encode_field(_: &Declaration, field: &Field) -> TokenStream {
+    let (name, kind) = (&field.name, &field.kind);
+    let statement = match (&field.constant, &field.codec) {
+        (Some(constant), _) => quote!(::flurm_wire::Wire::encode(&(#constant), w);),
+        (None, Some(codec)) => {
+            quote!(<#codec as ::flurm_wire::Codec<#kind>>::encode(&this.#name, w);)
+        }
+        (None, None) => quote!(<#kind as ::flurm_wire::Wire>::encode(&this.#name, w);),
+    };
+    let statement = match &field.when {
+        Some(when) => {
+            quote!(if ::flurm_wire::predicate(#when, this, release) { #statement })
+        }
+        None => statement,
+    };
+    guarded(field, false, statement)
+}
+
+fn decode_field(declaration: &Declaration, field: &Field) -> TokenStream {
+    let (name, kind) = (&field.name, &field.kind);
+    let place = format!("{}.{}", declaration.name, name);
+    let value = match (&field.constant, &field.codec) {
+        (Some(constant), _) => quote!(::flurm_wire::skip_like(|| #constant, r)),
+        (None, Some(codec)) => quote!(<#codec as ::flurm_wire::Codec<#kind>>::decode(r)),
+        (None, None) => quote!(<#kind as ::flurm_wire::Wire>::decode(r)),
+    };
+    let value = quote!(#value.map_err(|error| error.within(#place))?);
+    let statement = match &field.constant {
+        Some(_) => quote!(#value;),
+        None => quote!(this.#name = #value;),
+    };
+    guarded(field, true, statement)
+}
+
+fn schema_field(_: &Declaration, field: &Field) -> TokenStream {
+    let (name, kind) = (field.name.to_string(), &field.kind);
+    let schema = match (&field.constant, &field.codec) {
+        (Some(constant), _) => quote!(::flurm_wire::schema_like(|| #constant, release, s)),
+        (None, Some(codec)) => quote!(<#codec as ::flurm_wire::Codec<#kind>>::schema(release, s)),
+        (None, None) => quote!(<#kind as ::flurm_wire::Wire>::schema(release, s)),
+    };
+    let name = if field.when.is_some() { format!("{name}?") } else { name };
+    let statement = quote! {
+        s.enter(#name);
+        #schema;
+        s.leave();
+    };
+    guarded(field, false, statement)
+}
+
+fn view_field(field: &Field) -> TokenStream {
+    let (name, kind) = (&field.name, &field.kind);
+    let text = name.to_string();
+    let statement = match (&field.constant, &field.codec) {
+        (Some(_), _) => return quote!(),
+        (None, Some(codec)) => {
+            quote!(<#codec as ::flurm_wire::Codec<#kind>>::view(&self.#name, v);)
+        }
+        (None, None) => quote!(<#kind as ::flurm_wire::Wire>::view(&self.#name, v);),
+    };
+    quote!(v.field(#text); #statement)
+}
+
+fn sample_body(declaration: &Declaration) -> TokenStream {
+    let (conditional, plain): (Vec<_>, Vec<_>) =
+        declaration.fields.iter().partition(|field| field.when.is_some());
+    let statements = plain.into_iter().chain(conditional).map(sample_field);
+    quote! {
+        let release = g.release();
+        let mut this = <Self as ::core::default::Default>::default();
+        #(#statements)*
+        this
+    }
+}
+
+fn sample_field(field: &Field) -> TokenStream {
+    let (name, kind) = (&field.name, &field.kind);
+    let value = match (&field.constant, &field.sample, &field.codec) {
+        (Some(_), _, _) => return quote!(),
+        (None, Some(sample), _) => quote!((#sample)(g)),
+        (None, None, Some(codec)) => quote!(<#codec as ::flurm_wire::Codec<#kind>>::sample(g)),
+        (None, None, None) => quote!(<#kind as ::flurm_wire::Wire>::sample(g)),
+    };
+    guarded(field, true, quote!(this.#name = #value;))
+}
+
+fn default_of(field: &Field) -> TokenStream {
+    match (&field.constant, &field.default) {
+        (Some(_), _) => quote!(()),
+        (None, Some(default)) => quote!(#default),
+        (None, None) => quote!(::core::default::Default::default()),
+    }
+}
+
+fn field_info(field: &Field) -> TokenStream {
+    let (name, kind) = (field.name.to_string(), &field.kind);
+    let (since, until) = (release(field.range.since), release(field.range.until));
+    let conditional = field.when.is_some();
+    let kind = match (&field.constant, &field.codec) {
+        (Some(_), _) => quote!("filler"),
+        (None, Some(codec)) => quote!(<#codec as ::flurm_wire::Codec<#kind>>::KIND),
+        (None, None) => quote!(<#kind as ::flurm_wire::Wire>::KIND),
+    };
+    quote! {
+        ::flurm_wire::FieldInfo {
+            name: #name, kind: #kind, since: #since, until: #until, conditional: #conditional,
+        }
+    }
+}

@@ -1,6 +1,10 @@
-//! Identities of jobs and of their attempts to run.
+//! Identities of jobs, of their attempts to run, and of requests.
+
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::hex;
 
 /// A job's number, as users see it. Never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -20,5 +24,54 @@ pub struct AttemptId(pub u64);
 impl std::fmt::Display for AttemptId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:#x}", self.0)
+    }
+}
+
+/// Identity of one client request, so that a repeated request is recognised and not done twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RequestKey(pub [u8; 16]);
+
+impl std::fmt::Display for RequestKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&hex::encode(&self.0))
+    }
+}
+
+impl std::fmt::Debug for RequestKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RequestKey({self})")
+    }
+}
+
+impl FromStr for RequestKey {
+    type Err = NotAKey;
+    fn from_str(text: &str) -> Result<Self, NotAKey> {
+        let bytes = hex::decode(text).and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or(NotAKey)
+    }
+}
+
+/// A text that is not 32 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAKey;
+
+impl std::fmt::Display for NotAKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("not a request key of 32 hexadecimal digits")
+    }
+}
+
+impl std::error::Error for NotAKey {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_key_reads_back_from_its_text() {
+        let key = RequestKey(std::array::from_fn(|i| i as u8 * 16));
+        assert_eq!(key.to_string(), "00102030405060708090a0b0c0d0e0f0");
+        assert_eq!(key.to_string().parse(), Ok(key));
+        assert_eq!("00".parse::<RequestKey>(), Err(NotAKey));
     }
 }

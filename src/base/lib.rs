@@ -2,8 +2,18 @@
 //!
 //! Knows nothing of clocks, files or the network.
 
+pub mod bitset;
+pub mod hex;
+pub mod hostlist;
 mod ids;
+pub mod mark;
+pub mod natural;
+pub mod planted;
+pub mod rng;
 mod time;
 
-pub use ids::{AttemptId, JobId};
+pub use bitset::BitSet;
+pub use hostlist::Hostlist;
+pub use ids::{AttemptId, JobId, NotAKey, RequestKey};
+pub use rng::Rng;
 pub use time::{Span, Time};

@@ -1,0 +1,126 @@
+//! Deliberate bugs that the simulator must catch.
+//!
+//! A product build cannot contain one: [`is`] is a constant `false` unless the whole build is made
+//! with `--cfg flurm_planted`, and even then no bug is active until a thread plants it.
+
+/// Every bug that can be planted, and what it breaks. A name that is not here is refused by
+/// `plant`, and a test looks through the sources for names that are missing here.
+pub const KNOWN: &[(&str, &str)] =
+    &[("node_obeys_a_deposed_leader", "a node acts on a request of a term it has seen superseded")];
+
+/// Whether the bug `name` is active. Always `false` in a product build.
+#[cfg(not(flurm_planted))]
+#[inline(always)]
+pub const fn is(_name: &'static str) -> bool {
+    false
+}
+
+/// Whether the bug `name` is active on this thread.
+#[cfg(flurm_planted)]
+pub fn is(name: &'static str) -> bool {
+    assert!(known(name), "a planted bug is missing in flurm_base::planted::KNOWN");
+    active::is(name)
+}
+
+/// Whether `name` is a bug that can be planted.
+pub fn known(name: &str) -> bool {
+    KNOWN.iter().any(|(known, _)| *known == name)
+}
+
+/// Whether this build can plant bugs at all.
+pub const fn possible() -> bool {
+    cfg!(flurm_planted)
+}
+
+#[cfg(flurm_planted)]
+pub use active::{clear, plant};
+
+#[cfg(flurm_planted)]
+mod active {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
+    thread_local! {
+        static ACTIVE: RefCell<BTreeSet<&'static str>> = const { RefCell::new(BTreeSet::new()) };
+    }
+
+    pub(super) fn is(name: &str) -> bool {
+        ACTIVE.with_borrow(|active| active.contains(name))
+    }
+
+    /// Activates a bug on this thread; `false` when no such bug is known.
+    pub fn plant(name: &str) -> bool {
+        let found = super::KNOWN.iter().find(|(known, _)| *known == name);
+        if let Some((known, _)) = found {
+            ACTIVE.with_borrow_mut(|active| active.insert(known));
+        }
+        found.is_some()
+    }
+
+    /// Removes every planted bug from this thread.
+    pub fn clear() {
+        ACTIVE.with_borrow_mut(BTreeSet::clear);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    /// The names that one source text asks for.
+    fn names_asked_for(text: &str) -> Vec<String> {
+        let calls = text.split(concat!("planted::", "is(")).skip(1);
+        let quoted = calls.filter_map(|rest| rest.trim_start().strip_prefix('"'));
+        quoted.filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this test reads the sources themselves")]
+    fn collect(folder: &Path, found: &mut Vec<(String, String)>) {
+        let Ok(entries) = std::fs::read_dir(folder) else { return };
+        for entry in entries {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("target") {
+                collect(&path, found);
+            } else if path.extension().is_some_and(|ext| ext == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap_or_default();
+                let names = names_asked_for(&text).into_iter();
+                found.extend(names.map(|name| (path.display().to_string(), name)));
+            }
+        }
+    }
+
+    #[test]
+    fn every_bug_that_a_source_asks_for_is_known() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut found = Vec::new();
+        for folder in ["src", "sim"] {
+            collect(&root.join(folder), &mut found);
+        }
+        found.retain(|(_, name)| !known(name));
+        assert_eq!(found, []);
+    }
+
+    #[test]
+    fn the_search_finds_a_call() {
+        let text = format!("if flurm_base::planted::{}(\"some_bug\") {{", "is");
+        assert_eq!(names_asked_for(&text), ["some_bug"]);
+    }
+
+    #[test]
+    fn names_are_unique_and_explained() {
+        let names: BTreeSet<_> = KNOWN.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), KNOWN.len());
+        for (name, text) in KNOWN {
+            assert!(!text.is_empty(), "{name} says nothing about what it breaks");
+        }
+    }
+
+    #[cfg(not(flurm_planted))]
+    #[test]
+    fn a_product_build_has_no_bug() {
+        const { assert!(!is("anything")) };
+        assert!(!possible());
+    }
+}

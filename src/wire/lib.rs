@@ -1,1 +1,36 @@
-//! flurm-wire.
+//! Slurm's protocol, releases 22.05 to 26.05: bytes to messages and back.
+//!
+//! A record is declared once with `#[derive(Wire)]`; its layout in every release follows from the
+//! declaration. Nothing here knows what a message means, verifies a credential, or waits.
+
+extern crate self as flurm_wire;
+
+mod bits;
+mod bytes;
+pub mod codec;
+mod ids;
+mod kinds;
+pub mod messages;
+mod release;
+mod sample;
+mod schema;
+pub mod text;
+mod view;
+mod wire;
+
+pub use bits::Bits;
+pub use bytes::{
+    BITMAP_BITS_MAX, BLOCK_BYTES_MAX, DEPTH_MAX, DecodeError, ELEMENTS_MAX, Fault, Limits, Reader,
+    Writer,
+};
+pub use flurm_wire_derive::Wire;
+pub use ids::{BATCH_STEP, EXTERN_STEP, INTERACTIVE_STEP, JobRef, PENDING_STEP, StepId, WireAddr};
+pub use kinds::{
+    INFINITE, INFINITE8, INFINITE16, INFINITE64, List, LongDouble, Mem, NO_VAL, NO_VAL8, NO_VAL16,
+    NO_VAL64, UnixTime,
+};
+pub use release::{Release, Unsupported};
+pub use sample::Gen;
+pub use schema::Schema;
+pub use view::{Json, Visitor};
+pub use wire::{Codec, FieldInfo, Record, Wire, predicate, schema_like, skip_like};

@@ -21,6 +21,7 @@ pub(crate) fn all(declaration: &Declaration) -> TokenStream {
     });
     let infos = declaration.fields.iter().map(field_info);
     let text = name.to_string();
+    let mutable = mutable(declaration);
     quote! {
         impl ::core::default::Default for #name {
             fn default() -> Self {
@@ -36,22 +37,18 @@ pub(crate) fn all(declaration: &Declaration) -> TokenStream {
         impl ::flurm_wire::Wire for #name {
             const KIND: &'static str = #text;
 
-            #[expect(clippy::allow_attributes, reason = "generated for any set of fields")]
-            #[allow(unused_variables, reason = "a record may have no fields or no ranges")]
             fn encode(&self, w: &mut ::flurm_wire::Writer) {
-                let release = w.release();
-                let this = self;
+                let (release, this) = (w.release(), self);
+                let _ = (release, this);
                 #encode
             }
 
-            #[expect(clippy::allow_attributes, reason = "generated for any set of fields")]
-            #[allow(unused_variables, unused_mut, clippy::field_reassign_with_default,
-                reason = "a record may have no fields or no ranges")]
             fn decode(
                 r: &mut ::flurm_wire::Reader<'_>,
             ) -> ::core::result::Result<Self, ::flurm_wire::DecodeError> {
                 let release = r.release();
-                let mut this = <Self as ::core::default::Default>::default();
+                let _ = release;
+                let #mutable this = <Self as ::core::default::Default>::default();
                 r.enter()?;
                 #decode
                 r.leave();
@@ -64,20 +61,22 @@ pub(crate) fn all(declaration: &Declaration) -> TokenStream {
                 v.record_end();
             }
 
-            #[expect(clippy::allow_attributes, reason = "generated for any set of fields")]
-            #[allow(unused_variables, unused_mut, clippy::field_reassign_with_default,
-                reason = "a record may have no fields or no ranges")]
             fn sample(g: &mut ::flurm_wire::Gen) -> Self {
                 #sample
             }
 
-            #[expect(clippy::allow_attributes, reason = "generated for any set of fields")]
-            #[allow(unused_variables, reason = "a record may have no fields or no ranges")]
             fn schema(release: ::flurm_wire::Release, s: &mut ::flurm_wire::Schema) {
+                let _ = (release, &mut *s);
                 #schema
             }
         }
     }
+}
+
+/// `mut` where there is anything to assign.
+fn mutable(declaration: &Declaration) -> TokenStream {
+    let assigns = declaration.fields.iter().any(|field| field.constant.is_none());
+    if assigns { quote!(mut) } else { quote!() }
 }
 
 /// The statements for every field, in the order that the release at hand uses.
@@ -190,9 +189,11 @@ fn sample_body(declaration: &Declaration) -> TokenStream {
     let (conditional, plain): (Vec<_>, Vec<_>) =
         declaration.fields.iter().partition(|field| field.when.is_some());
     let statements = plain.into_iter().chain(conditional).map(sample_field);
+    let mutable = mutable(declaration);
     quote! {
         let release = g.release();
-        let mut this = <Self as ::core::default::Default>::default();
+        let _ = release;
+        let #mutable this = <Self as ::core::default::Default>::default();
         #(#statements)*
         this
     }

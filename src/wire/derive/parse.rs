@@ -20,10 +20,6 @@ pub(crate) struct Range {
 impl Range {
     const ALL: Self = Self { since: 0, until: RELEASES.len() - 1 };
 
-    pub(crate) fn contains(self, release: usize) -> bool {
-        self.since <= release && release <= self.until
-    }
-
     fn overlaps(self, other: Self) -> bool {
         self.since <= other.until && other.since <= self.until
     }
@@ -188,5 +184,3 @@ fn check_order(meta: &ParseNestedMeta<'_>, order: &Order, fields: &[Field]) -> R
     }
     Ok(())
 }
-
-

@@ -1,0 +1,336 @@
+//! Reading and writing bytes for one release, within named limits.
+
+use std::fmt;
+
+use crate::Release;
+
+/// Records may stand in records this deep. Real messages need six.
+pub const DEPTH_MAX: u32 = 24;
+/// Elements of one list. Real listings stay below a few hundred thousand.
+pub const ELEMENTS_MAX: u32 = 1 << 24;
+/// Bytes of one string or block. Bounded by the frame anyway.
+pub const BLOCK_BYTES_MAX: u32 = 1 << 30;
+/// Bits of one bitmap: a cluster's nodes or cores.
+pub const BITMAP_BITS_MAX: u32 = 1 << 24;
+
+/// What a reader may accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Elements of one list.
+    pub elements: u32,
+    /// Bytes of one string or block.
+    pub block_bytes: u32,
+    /// Bits of one bitmap.
+    pub bitmap_bits: u32,
+    /// Records inside records.
+    pub depth: u32,
+}
+
+impl Limits {
+    /// The limits used for every message.
+    pub const STANDARD: Self = Self {
+        elements: ELEMENTS_MAX,
+        block_bytes: BLOCK_BYTES_MAX,
+        bitmap_bits: BITMAP_BITS_MAX,
+        depth: DEPTH_MAX,
+    };
+}
+
+/// Why bytes are not the message they claim to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecodeError {
+    /// What is wrong.
+    pub fault: Fault,
+    /// Offset into the bytes given to the reader.
+    pub at: usize,
+    /// The innermost field being read, as `Record.field`.
+    pub field: Option<&'static str>,
+}
+
+/// The kinds of malformed input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The bytes end before the value does.
+    Truncated {
+        /// Bytes that the value needs here.
+        needed: usize,
+        /// Bytes that are left.
+        left: usize,
+    },
+    /// A count or length exceeds its limit.
+    TooLarge {
+        /// The limit's name.
+        limit: &'static str,
+        /// The announced number.
+        value: u64,
+    },
+    /// A string's last byte is not NUL.
+    Unterminated,
+    /// Anything else, said in words.
+    Invalid(&'static str),
+    /// The body goes on after the message.
+    Trailing {
+        /// Bytes left over.
+        bytes: usize,
+    },
+    /// The message type is not one that is understood.
+    UnknownMessage {
+        /// Its number.
+        msg_type: u16,
+        /// Its name in Slurm, if it has one.
+        name: Option<&'static str>,
+    },
+}
+
+impl DecodeError {
+    /// Records the field, unless a deeper one is known.
+    pub fn within(mut self, field: &'static str) -> Self {
+        self.field.get_or_insert(field);
+        self
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.fault {
+            Fault::Truncated { needed, left } => {
+                write!(f, "needs {needed} bytes where {left} are left")?;
+            }
+            Fault::TooLarge { limit, value } => write!(f, "{value} exceeds the limit {limit}")?,
+            Fault::Unterminated => f.write_str("string without its final NUL")?,
+            Fault::Invalid(text) => f.write_str(text)?,
+            Fault::Trailing { bytes } => write!(f, "{bytes} bytes after the end")?,
+            Fault::UnknownMessage { msg_type, name } => {
+                write!(f, "message {msg_type} ({}) is not known", name.unwrap_or("no name"))?;
+            }
+        }
+        write!(f, " at byte {}", self.at)?;
+        match self.field {
+            Some(field) => write!(f, " in {field}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+/// Collects bytes for one release.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    release: Release,
+    bytes: Vec<u8>,
+}
+
+impl Writer {
+    /// An empty writer.
+    pub const fn new(release: Release) -> Self {
+        Self { release, bytes: Vec::new() }
+    }
+
+    /// The release written for.
+    pub const fn release(&self) -> Release {
+        self.release
+    }
+
+    /// What was written.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What was written, by value.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// Writes one byte.
+    pub fn u8(&mut self, value: u8) {
+        self.bytes.push(value);
+    }
+
+    /// Writes two bytes, big end first.
+    pub fn u16(&mut self, value: u16) {
+        self.bytes.extend_from_slice(&value.to_be_bytes());
+    }
+
+    /// Writes four bytes, big end first.
+    pub fn u32(&mut self, value: u32) {
+        self.bytes.extend_from_slice(&value.to_be_bytes());
+    }
+
+    /// Writes eight bytes, big end first.
+    pub fn u64(&mut self, value: u64) {
+        self.bytes.extend_from_slice(&value.to_be_bytes());
+    }
+
+    /// Appends bytes as they are.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Writes a length or count. A length beyond 32 bits cannot be sent at all, and a reply that
+    /// large is refused before it is encoded.
+    pub fn count(&mut self, count: usize) {
+        let count = u32::try_from(count).expect("lengths are bounded by the largest frame");
+        self.u32(count);
+    }
+
+    /// Writes a length and that many bytes.
+    pub fn block(&mut self, bytes: &[u8]) {
+        self.count(bytes.len());
+        self.raw(bytes);
+    }
+
+    /// Replaces the four bytes at `at` by a length known only later.
+    pub fn patch_u32(&mut self, at: usize, value: u32) {
+        self.bytes[at..at + 4].copy_from_slice(&value.to_be_bytes());
+    }
+}
+
+/// Takes bytes apart for one release.
+#[derive(Clone, Debug)]
+pub struct Reader<'a> {
+    release: Release,
+    bytes: &'a [u8],
+    at: usize,
+    depth: u32,
+    limits: Limits,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader with the standard limits.
+    pub const fn new(release: Release, bytes: &'a [u8]) -> Self {
+        Self { release, bytes, at: 0, depth: 0, limits: Limits::STANDARD }
+    }
+
+    /// The same with other limits.
+    pub const fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// The release read for.
+    pub const fn release(&self) -> Release {
+        self.release
+    }
+
+    /// The limits in force.
+    pub const fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Bytes not read yet.
+    pub fn left(&self) -> usize {
+        self.bytes.len() - self.at
+    }
+
+    /// Bytes read so far.
+    pub const fn at(&self) -> usize {
+        self.at
+    }
+
+    /// An error at the present place.
+    pub fn fault(&self, fault: Fault) -> DecodeError {
+        DecodeError { fault, at: self.at, field: None }
+    }
+
+    /// An error in words at the present place.
+    pub fn invalid(&self, text: &'static str) -> DecodeError {
+        self.fault(Fault::Invalid(text))
+    }
+
+    /// Goes one record deeper.
+    pub fn enter(&mut self) -> Result<(), DecodeError> {
+        self.depth += 1;
+        if self.depth > self.limits.depth {
+            let value = u64::from(self.depth);
+            return Err(self.fault(Fault::TooLarge { limit: "DEPTH_MAX", value }));
+        }
+        Ok(())
+    }
+
+    /// Leaves the record entered last.
+    pub fn leave(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    /// Takes `length` bytes.
+    pub fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
+        let left = self.left();
+        if length > left {
+            return Err(self.fault(Fault::Truncated { needed: length, left }));
+        }
+        let taken = &self.bytes[self.at..self.at + length];
+        self.at += length;
+        Ok(taken)
+    }
+
+    /// Takes everything left.
+    pub fn rest(&mut self) -> &'a [u8] {
+        let rest = &self.bytes[self.at..];
+        self.at = self.bytes.len();
+        rest
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N)?);
+        Ok(array)
+    }
+
+    /// Reads one byte.
+    pub fn u8(&mut self) -> Result<u8, DecodeError> {
+        self.array().map(u8::from_be_bytes)
+    }
+
+    /// Reads two bytes.
+    pub fn u16(&mut self) -> Result<u16, DecodeError> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    /// Reads four bytes.
+    pub fn u32(&mut self) -> Result<u32, DecodeError> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    /// Reads eight bytes.
+    pub fn u64(&mut self) -> Result<u64, DecodeError> {
+        self.array().map(u64::from_be_bytes)
+    }
+
+    /// Looks at the next four bytes without taking them.
+    pub fn peek_u32(&self) -> Option<u32> {
+        let next = self.bytes.get(self.at..self.at + 4)?;
+        next.try_into().ok().map(u32::from_be_bytes)
+    }
+
+    /// Reads a length and that many bytes.
+    pub fn block(&mut self) -> Result<&'a [u8], DecodeError> {
+        let length = self.u32()?;
+        if length > self.limits.block_bytes {
+            let value = u64::from(length);
+            return Err(self.fault(Fault::TooLarge { limit: "BLOCK_BYTES_MAX", value }));
+        }
+        self.take(length as usize)
+    }
+
+    /// Checks a count of elements, each of which takes at least one byte, before anything is
+    /// allocated for them.
+    pub fn check_count(&self, count: u32) -> Result<usize, DecodeError> {
+        if count > self.limits.elements {
+            let value = u64::from(count);
+            return Err(self.fault(Fault::TooLarge { limit: "ELEMENTS_MAX", value }));
+        }
+        let (needed, left) = (count as usize, self.left());
+        if needed > left {
+            return Err(self.fault(Fault::Truncated { needed, left }));
+        }
+        Ok(needed)
+    }
+
+    /// Fails if anything is left.
+    pub fn finish(&self) -> Result<(), DecodeError> {
+        match self.left() {
+            0 => Ok(()),
+            bytes => Err(self.fault(Fault::Trailing { bytes })),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The bodies of messages, grouped by what they are about.
+
+mod answer;
+
+pub use answer::{RcMsg, ReturnCode};

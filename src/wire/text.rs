@@ -1,0 +1,133 @@
+//! Strings. Slurm's are C strings of any bytes; ours are UTF-8, so bytes that are not UTF-8 travel
+//! through a reversible escape and come out as they went in.
+
+use crate::{DecodeError, Fault, Reader, Writer};
+
+/// A byte `b` (0x80 or above) that is not part of valid UTF-8 becomes the character `ESCAPE + b`,
+/// at the very end of the last private-use plane.
+const ESCAPE: u32 = 0x10_ff00;
+/// The first byte of every escaped character in UTF-8.
+const ESCAPE_LEAD: u8 = 0xf4;
+const ESCAPED_FIRST: char = '\u{10ff80}';
+const ESCAPED_LAST: char = '\u{10ffff}';
+
+/// Writes the length with the final NUL and the bytes; `None` has length 0. Text ends at its first
+/// NUL, as C has it.
+pub(crate) fn encode(text: Option<&str>, w: &mut Writer) {
+    let Some(text) = text else {
+        w.u32(0);
+        return;
+    };
+    let text = text.split('\0').next().unwrap_or_default();
+    if text.as_bytes().contains(&ESCAPE_LEAD) {
+        let bytes = to_bytes(text);
+        w.count(bytes.len() + 1);
+        w.raw(&bytes);
+    } else {
+        w.count(text.len() + 1);
+        w.raw(text.as_bytes());
+    }
+    w.u8(0);
+}
+
+/// Reads what `encode` writes.
+pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Option<String>, DecodeError> {
+    let block = r.block()?;
+    if block.is_empty() {
+        return Ok(None);
+    }
+    if block.last() != Some(&0) {
+        return Err(r.fault(Fault::Unterminated));
+    }
+    let text = block.split(|byte| *byte == 0).next().unwrap_or_default();
+    Ok(Some(from_bytes(text)))
+}
+
+/// Any bytes as text, reversibly.
+pub fn from_bytes(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if (ESCAPED_FIRST..=ESCAPED_LAST).contains(&c) {
+                let mut buffer = [0; 4];
+                escape(c.encode_utf8(&mut buffer).as_bytes(), &mut text);
+            } else {
+                text.push(c);
+            }
+        }
+        escape(chunk.invalid(), &mut text);
+    }
+    text
+}
+
+/// The bytes that `from_bytes` was given.
+pub fn to_bytes(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    for c in text.chars() {
+        if (ESCAPED_FIRST..=ESCAPED_LAST).contains(&c) {
+            bytes.push((u32::from(c) & 0xff) as u8);
+        } else {
+            let mut buffer = [0; 4];
+            bytes.extend_from_slice(c.encode_utf8(&mut buffer).as_bytes());
+        }
+    }
+    bytes
+}
+
+fn escape(bytes: &[u8], text: &mut String) {
+    for byte in bytes {
+        let c = char::from_u32(ESCAPE + u32::from(*byte));
+        text.push(c.expect("bytes outside UTF-8 are 0x80 or above, inside the plane"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Release, Wire};
+
+    fn round(block: &[u8]) -> (Option<String>, Vec<u8>) {
+        let mut bytes = (block.len() as u32).to_be_bytes().to_vec();
+        bytes.extend_from_slice(block);
+        let text: Option<String> = Wire::decode(&mut Reader::new(Release::NEWEST, &bytes)).unwrap();
+        let mut w = Writer::new(Release::NEWEST);
+        text.encode(&mut w);
+        (text, w.into_bytes()[4..].to_vec())
+    }
+
+    #[test]
+    fn null_and_empty_differ() {
+        assert_eq!(round(b""), (None, vec![]));
+        assert_eq!(round(b"\0"), (Some(String::new()), vec![0]));
+        assert_eq!(round(b"ab\0"), (Some("ab".into()), b"ab\0".to_vec()));
+    }
+
+    #[test]
+    fn bytes_outside_utf8_survive() {
+        for block in [&b"caf\xe9\0"[..], b"\xff\xfe\x80\0", b"\xf4\x8f\xbf\xbfx\0", b"\xc3\0"] {
+            assert_eq!(round(block).1, block);
+        }
+    }
+
+    #[test]
+    fn every_pair_of_bytes_survives() {
+        for first in 1..=255u8 {
+            for second in 1..=255u8 {
+                let bytes = [first, second, b'a'];
+                assert_eq!(to_bytes(&from_bytes(&bytes)), bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn text_ends_at_its_first_nul() {
+        assert_eq!(round(b"a\0b\0"), (Some("a".into()), b"a\0".to_vec()));
+    }
+
+    #[test]
+    fn a_missing_nul_is_refused() {
+        let bytes = [0, 0, 0, 2, b'a', b'b'];
+        let error = decode(&mut Reader::new(Release::NEWEST, &bytes)).unwrap_err();
+        assert_eq!(error.fault, Fault::Unterminated);
+    }
+}

@@ -1,0 +1,145 @@
+//! Showing a message to something that prints, compares or filters it.
+
+use std::fmt::Write as _;
+
+/// Is shown a value piece by piece.
+pub trait Visitor {
+    /// A record starts.
+    fn record_begin(&mut self, name: &'static str);
+    /// The next value is this field's.
+    fn field(&mut self, name: &'static str);
+    /// The record ends.
+    fn record_end(&mut self);
+    /// A list starts.
+    fn list_begin(&mut self, length: usize);
+    /// The list ends.
+    fn list_end(&mut self);
+    /// An unsigned number.
+    fn unsigned(&mut self, value: u64);
+    /// A signed number.
+    fn signed(&mut self, value: i64);
+    /// A fraction.
+    fn fraction(&mut self, value: f64);
+    /// A truth value.
+    fn boolean(&mut self, value: bool);
+    /// Text.
+    fn text(&mut self, value: &str);
+    /// Bytes without meaning here.
+    fn bytes(&mut self, value: &[u8]);
+    /// Nothing.
+    fn null(&mut self);
+}
+
+/// Writes a value as JSON.
+#[derive(Debug, Default)]
+pub struct Json {
+    out: String,
+    comma: bool,
+    lists: Vec<bool>,
+}
+
+impl Json {
+    /// The text of `value`.
+    pub fn of(value: &impl crate::Wire) -> String {
+        let mut json = Self::default();
+        value.view(&mut json);
+        json.out
+    }
+
+    fn separate(&mut self) {
+        if self.comma && self.lists.last() == Some(&true) {
+            self.out.push(',');
+        }
+        self.comma = true;
+    }
+
+    fn push(&mut self, text: &str) {
+        self.separate();
+        self.out.push_str(text);
+    }
+
+    fn quote(&mut self, text: &str) {
+        self.out.push('"');
+        for c in text.chars() {
+            match c {
+                '"' => self.out.push_str("\\\""),
+                '\\' => self.out.push_str("\\\\"),
+                c if u32::from(c) < 0x20 => {
+                    write!(self.out, "\\u{:04x}", u32::from(c)).expect("a String takes all");
+                }
+                c => self.out.push(c),
+            }
+        }
+        self.out.push('"');
+    }
+}
+
+impl Visitor for Json {
+    fn record_begin(&mut self, _: &'static str) {
+        self.push("{");
+        self.lists.push(false);
+        self.comma = false;
+    }
+
+    fn field(&mut self, name: &'static str) {
+        if self.comma {
+            self.out.push(',');
+        }
+        self.quote(name);
+        self.out.push(':');
+        self.comma = true;
+    }
+
+    fn record_end(&mut self) {
+        self.lists.pop();
+        self.out.push('}');
+        self.comma = true;
+    }
+
+    fn list_begin(&mut self, _: usize) {
+        self.push("[");
+        self.lists.push(true);
+        self.comma = false;
+    }
+
+    fn list_end(&mut self) {
+        self.lists.pop();
+        self.out.push(']');
+        self.comma = true;
+    }
+
+    fn unsigned(&mut self, value: u64) {
+        self.push(&value.to_string());
+    }
+
+    fn signed(&mut self, value: i64) {
+        self.push(&value.to_string());
+    }
+
+    fn fraction(&mut self, value: f64) {
+        let text = if value.is_finite() { format!("{value:?}") } else { "null".to_owned() };
+        self.push(&text);
+    }
+
+    fn boolean(&mut self, value: bool) {
+        self.push(if value { "true" } else { "false" });
+    }
+
+    fn text(&mut self, value: &str) {
+        self.separate();
+        self.quote(value);
+    }
+
+    fn bytes(&mut self, value: &[u8]) {
+        let mut hex = String::with_capacity(value.len() * 2);
+        for byte in value {
+            write!(hex, "{byte:02x}").expect("a String takes all");
+        }
+        self.separate();
+        self.quote(&hex);
+    }
+
+    fn null(&mut self) {
+        self.push("null");
+    }
+}

@@ -1,0 +1,96 @@
+//! The traits that tie a Rust type to its bytes.
+
+use std::fmt::Debug;
+
+use crate::{DecodeError, Gen, Reader, Release, Schema, Visitor, Writer};
+
+/// A value with a place on the wire. Derived for records, written out for primitive kinds.
+pub trait Wire: Sized {
+    /// The kind's name in field tables.
+    const KIND: &'static str;
+
+    /// Appends the value in the writer's release.
+    fn encode(&self, w: &mut Writer);
+
+    /// Reads the value in the reader's release.
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError>;
+
+    /// Shows the value to a visitor.
+    fn view(&self, v: &mut dyn Visitor);
+
+    /// Invents a value that survives a round trip in the generator's release.
+    fn sample(g: &mut Gen) -> Self;
+
+    /// Describes the layout in a release.
+    fn schema(release: Release, s: &mut Schema) {
+        let _ = release;
+        s.kind(Self::KIND);
+    }
+}
+
+/// An encoding of `T` other than its own, named by `#[wire(as_ = …)]`.
+pub trait Codec<T: Debug> {
+    /// The kind's name in field tables.
+    const KIND: &'static str;
+
+    /// Appends the value in the writer's release.
+    fn encode(value: &T, w: &mut Writer);
+
+    /// Reads the value in the reader's release.
+    fn decode(r: &mut Reader<'_>) -> Result<T, DecodeError>;
+
+    /// Invents a value that survives a round trip in the generator's release.
+    fn sample(g: &mut Gen) -> T;
+
+    /// Shows the value to a visitor.
+    fn view(value: &T, v: &mut dyn Visitor) {
+        v.text(&format!("{value:?}"));
+    }
+
+    /// Describes the layout in a release.
+    fn schema(release: Release, s: &mut Schema) {
+        let _ = release;
+        s.kind(Self::KIND);
+    }
+}
+
+/// A derived record's table of fields.
+pub trait Record: Wire {
+    /// The record's name.
+    const NAME: &'static str;
+    /// Its fields in the newest release's order.
+    const FIELDS: &'static [FieldInfo];
+}
+
+/// One row of a record's table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldInfo {
+    /// The field's name.
+    pub name: &'static str,
+    /// Its wire kind.
+    pub kind: &'static str,
+    /// First release that has it.
+    pub since: Release,
+    /// Last release that has it.
+    pub until: Release,
+    /// Whether a predicate over earlier fields decides its presence.
+    pub conditional: bool,
+}
+
+/// Applies a `when` predicate; exists so that the derive can name its types.
+#[doc(hidden)]
+pub fn predicate<T>(when: impl Fn(&T, Release) -> bool, this: &T, release: Release) -> bool {
+    when(this, release)
+}
+
+/// Reads and drops a value of the type that `constant` has.
+#[doc(hidden)]
+pub fn skip_like<T: Wire>(_: impl Fn() -> T, r: &mut Reader<'_>) -> Result<(), DecodeError> {
+    T::decode(r).map(|_| ())
+}
+
+/// Describes a value of the type that `constant` has.
+#[doc(hidden)]
+pub fn schema_like<T: Wire>(_: impl Fn() -> T, release: Release, s: &mut Schema) {
+    T::schema(release, s);
+}

@@ -1,1 +1,41 @@
-//! flurm-model.
+//! The replicated cluster: jobs, nodes, partitions, and the commands that change them.
+//!
+//! Input: commands in the order of the replicated log, each with its time. Output: a reply, events,
+//! and the orders that follow from the state. The same commands give the same cluster on every
+//! replica, byte for byte. Refuses to know how commands are agreed on, where bytes are stored, and
+//! what any message looks like on the wire.
+
+mod amounts;
+mod apply;
+mod cluster;
+mod codec;
+mod command;
+mod index;
+mod job;
+mod names;
+mod node;
+mod orders;
+mod partition;
+mod reason;
+mod refusal;
+mod settings;
+mod spec;
+
+pub use amounts::{Limit, Memory};
+pub use cluster::{Cluster, Updated};
+pub use codec::{COMMAND_BYTES_MAX, CodecError, FORMAT_VERSION, SNAPSHOT_BYTES_MAX};
+pub use command::{
+    Actor, Applied, BatchEnd, Command, DownCause, Event, JobChanges, NodeChanges, NodeStateChange,
+    Placement, PriorityChange, Reply, RequestKey, RequeueFlags, Start, StartRefusal,
+};
+pub use job::{
+    Allocation, EndCause, Hold, Job, JobBase, JobFlags, Launch, Share, ShareState, SignalRequest,
+};
+pub use names::{NodeName, PartitionName};
+pub use node::{InitialState, Node, NodeBase, NodeConf, NodeFacts, NodeFlags, NodeUse};
+pub use orders::Order;
+pub use partition::{OverSubscribe, Partition, PartitionConf, PartitionState};
+pub use reason::Reason;
+pub use refusal::{Errno, Refusal};
+pub use settings::{Config, EnforcePartLimits, ReturnToService, Select, SelectUnit, Settings};
+pub use spec::{Batch, JobSpec, Mail, OpenMode, Requests, Sharing, Size, Streams, Warning};

@@ -1,1 +1,11 @@
-//! flurm-sched.
+//! The planner: which waiting jobs start now, where, and why the others wait.
+//!
+//! Input: a snapshot of the cluster with its time. Output: decisions and explanations. Pure: no
+//! clock, no randomness, no memory between calls. Refuses to change anything: its decisions become
+//! a command that the cluster validates again.
+
+mod plan;
+mod snapshot;
+
+pub use plan::{Explanation, Plan, plan};
+pub use snapshot::{JobView, NodeView, PartitionView, Snapshot};

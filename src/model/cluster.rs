@@ -1,0 +1,298 @@
+//! The cluster's state, and what can be asked of it.
+
+use std::collections::BTreeMap;
+
+use flurm_base::{AttemptId, JobId, Time};
+use serde::{Deserialize, Serialize};
+
+use crate::codec::{self, CodecError, KIND_COMMAND, KIND_SNAPSHOT};
+use crate::index::Index;
+use crate::{
+    Command, Job, JobBase, JobFlags, Launch, Node, NodeBase, NodeFlags, NodeName, NodeUse, Order,
+    Partition, PartitionName, RequestKey, Settings, ShareState,
+};
+
+/// When each table last changed: lets a client that has seen it be told "no change".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Updated {
+    /// Jobs.
+    pub jobs: Time,
+    /// Nodes.
+    pub nodes: Time,
+    /// Partitions.
+    pub partitions: Time,
+    /// Configuration.
+    pub config: Time,
+}
+
+/// The whole replicated state. Changed by `apply` only.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cluster {
+    pub(crate) settings: Settings,
+    pub(crate) cluster_id: u16,
+    pub(crate) jobs: BTreeMap<JobId, Job>,
+    pub(crate) nodes: BTreeMap<NodeName, Node>,
+    pub(crate) partitions: BTreeMap<PartitionName, Partition>,
+    pub(crate) requests: BTreeMap<RequestKey, (JobId, Time)>,
+    pub(crate) job_id_next: u32,
+    pub(crate) attempt_last: u64,
+    pub(crate) priority_lowest: u32,
+    pub(crate) updated: Updated,
+    pub(crate) latest: Time,
+    pub(crate) starts_refused: u64,
+    #[serde(skip)]
+    pub(crate) index: Index,
+}
+
+impl Cluster {
+    /// Settings of the last configuration.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Whether any configuration was ever applied.
+    pub fn is_configured(&self) -> bool {
+        self.cluster_id != 0
+    }
+
+    /// The cluster's number within job attempts' ids.
+    pub fn cluster_id(&self) -> u16 {
+        self.cluster_id
+    }
+
+    /// When each table last changed.
+    pub fn updated(&self) -> Updated {
+        self.updated
+    }
+
+    /// Starts that were decided and refused, since the cluster exists.
+    pub fn starts_refused(&self) -> u64 {
+        self.starts_refused
+    }
+
+    /// All jobs, by number.
+    pub fn jobs(&self) -> impl Iterator<Item = &Job> {
+        self.jobs.values()
+    }
+
+    /// How many jobs there are, ended ones included.
+    pub fn jobs_count(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// A job.
+    pub fn job(&self, id: JobId) -> Option<&Job> {
+        self.jobs.get(&id)
+    }
+
+    /// The number that the next submission gets.
+    pub fn job_id_next(&self) -> u32 {
+        self.job_id_next
+    }
+
+    /// The job an earlier submission with this key became.
+    pub fn submitted(&self, key: &RequestKey) -> Option<JobId> {
+        self.requests.get(key).map(|(job, _)| *job)
+    }
+
+    /// All nodes, in the configuration's order.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        let node = |name| self.nodes.get(name).expect("the order names existing nodes");
+        self.index.node_order.iter().map(node)
+    }
+
+    /// A node.
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.get(name)
+    }
+
+    /// What jobs take of a node.
+    pub fn node_use(&self, name: &str) -> NodeUse {
+        self.index.node_use.get(name).copied().unwrap_or_default()
+    }
+
+    /// Jobs with a share on a node that is not confirmed ended.
+    pub fn jobs_on(&self, name: &str) -> impl Iterator<Item = &Job> {
+        let ids = self.index.node_jobs.get(name).into_iter().flatten();
+        ids.map(|id| self.jobs.get(id).expect("the index names existing jobs"))
+    }
+
+    /// Slurm's state of a node: base and flags in one number.
+    pub fn node_state_number(&self, node: &Node) -> u32 {
+        let used = self.node_use(&node.conf.name);
+        let base = match node.base {
+            NodeBase::Unknown => 0,
+            NodeBase::Down => 1,
+            NodeBase::Future => 6,
+            NodeBase::Up if used.jobs == used.ending => 2,
+            NodeBase::Up if used.cpus >= node.conf.usable_cpus() => 3,
+            NodeBase::Up if used.whole_node_jobs > 0 => 3,
+            NodeBase::Up => 5,
+        };
+        let completing = if used.ending > 0 { NodeFlags::COMPLETING } else { 0 };
+        base | node.flags.0 | completing
+    }
+
+    /// All partitions, in the configuration's order.
+    pub fn partitions(&self) -> impl Iterator<Item = &Partition> {
+        let partition = |name| self.partitions.get(name).expect("the order names existing ones");
+        self.index.partition_order.iter().map(partition)
+    }
+
+    /// A partition.
+    pub fn partition(&self, name: &str) -> Option<&Partition> {
+        self.partitions.get(name)
+    }
+
+    /// The partition for jobs that name none.
+    pub fn partition_default(&self) -> Option<&Partition> {
+        self.partitions().find(|partition| partition.conf.is_default)
+    }
+
+    /// Jobs that wait, held ones included, higher priority first, then older first. Jobs whose
+    /// earlier attempt is still being cleaned up are left out.
+    pub fn pending(&self) -> impl Iterator<Item = &Job> {
+        let ids = self.index.pending.iter().map(|(_, _, id)| id);
+        ids.map(|id| self.jobs.get(id).expect("the index names existing jobs"))
+    }
+
+    /// How many jobs wait.
+    pub fn pending_count(&self) -> usize {
+        self.index.pending.len()
+    }
+
+    /// Jobs that hold resources: running, suspended, or being cleaned up.
+    pub fn holding(&self) -> impl Iterator<Item = &Job> {
+        let job = |id| self.jobs.get(id).expect("the index names existing jobs");
+        self.index.holding.iter().map(job)
+    }
+
+    /// Jobs of a user that wait, and that run.
+    pub fn user_counts(&self, uid: u32) -> (u32, u32) {
+        self.index.users.get(&uid).map_or((0, 0), |counts| (counts.pending, counts.running))
+    }
+
+    /// The earliest time at which a running attempt passes its limit.
+    pub fn time_limit_next(&self) -> Option<Time> {
+        self.index.deadlines.first().map(|(at, _)| *at)
+    }
+
+    /// Running attempts whose limit has passed: each deserves `Command::TimeLimitReached`.
+    pub fn time_limits_reached(&self, now: Time) -> impl Iterator<Item = (JobId, AttemptId)> {
+        let due = self.index.deadlines.iter().take_while(move |(at, _)| *at <= now);
+        due.map(|(_, id)| (*id, self.jobs[id].attempt))
+    }
+
+    /// The earliest time at which `Command::Purge` would forget a job.
+    pub fn purge_next(&self) -> Option<Time> {
+        let age = self.settings.job_age_min;
+        let (ended, _) = self.index.finished.first()?;
+        (age.0 > 0).then(|| *ended + age)
+    }
+
+    /// The earliest begin time among waiting jobs that is later than `now`: planning again then
+    /// can make a difference.
+    pub fn begin_next(&self, now: Time) -> Option<Time> {
+        let later = (now, JobId(u32::MAX));
+        self.index.begins.range(later..).map(|(at, _)| *at).find(|at| *at > now)
+    }
+
+    /// Everything that nodes are still to be told, in a fixed order: launches, terminations,
+    /// signals.
+    pub fn outstanding(&self) -> impl Iterator<Item = Order> {
+        let launches = self.index.launching.iter().filter_map(|id| self.launch_order(*id));
+        let ends = self.index.ending.iter().flat_map(|id| self.terminate_orders(*id));
+        let signals = self.index.signalling.iter().flat_map(|id| self.signal_orders(*id));
+        launches.chain(ends).chain(signals)
+    }
+
+    /// The orders of one job.
+    pub fn orders_of(&self, id: JobId) -> Vec<Order> {
+        let launch = self.launch_order(id);
+        let ends = self.terminate_orders(id);
+        launch.into_iter().chain(ends).chain(self.signal_orders(id)).collect()
+    }
+
+    fn launch_order(&self, id: JobId) -> Option<Order> {
+        let job = self.jobs.get(&id)?;
+        let Launch::Needed { .. } = job.launch else { return None };
+        let node = job.allocation.as_ref()?.batch_host().clone();
+        Some(Order::Launch { job: id, attempt: job.attempt, node })
+    }
+
+    fn terminate_orders(&self, id: JobId) -> Vec<Order> {
+        let Some(job) = self.jobs.get(&id) else { return Vec::new() };
+        let (Some(allocation), Some(cause)) = (&job.allocation, job.end_cause) else {
+            return Vec::new();
+        };
+        let order = |share: &crate::Share| match share.state {
+            ShareState::Ending { since } => Some(Order::Terminate {
+                job: id,
+                attempt: job.attempt,
+                node: share.node.clone(),
+                cause,
+                since,
+            }),
+            ShareState::Held | ShareState::Freed => None,
+        };
+        allocation.shares.iter().filter_map(order).collect()
+    }
+
+    fn signal_orders(&self, id: JobId) -> Vec<Order> {
+        let Some(job) = self.jobs.get(&id) else { return Vec::new() };
+        let Some(allocation) = &job.allocation else { return Vec::new() };
+        let held = allocation.shares.iter().filter(|share| share.state == ShareState::Held);
+        let nodes: Vec<NodeName> = held.map(|share| share.node.clone()).collect();
+        let order = |request: &crate::SignalRequest| Order::Signal {
+            job: id,
+            attempt: job.attempt,
+            nodes: nodes.clone(),
+            signal: request.signal,
+            flags: request.flags,
+            sequence: request.sequence,
+        };
+        job.signals.iter().map(order).collect()
+    }
+
+    /// The state as bytes, for a snapshot.
+    pub fn snapshot(&self) -> Vec<u8> {
+        codec::encode(KIND_SNAPSHOT, self)
+    }
+
+    /// The state from a snapshot's bytes.
+    pub fn restore(bytes: &[u8]) -> Result<Self, CodecError> {
+        let mut cluster: Self =
+            codec::decode::<Self, { codec::SNAPSHOT_BYTES_MAX }>(KIND_SNAPSHOT, bytes)?;
+        cluster.reindex();
+        Ok(cluster)
+    }
+
+    pub(crate) fn reindex(&mut self) {
+        self.index = Index::of(self);
+    }
+
+    /// Whether a job keeps its place: it waits, runs, or is being cleaned up.
+    pub(crate) fn is_live(job: &Job) -> bool {
+        !job.base.is_terminal() || job.flags.has(JobFlags::COMPLETING)
+    }
+
+    /// Jobs that run or are suspended.
+    pub fn running_count(&self) -> usize {
+        let runs =
+            |id: &&JobId| matches!(self.jobs[id].base, JobBase::Running | JobBase::Suspended);
+        self.index.holding.iter().filter(runs).count()
+    }
+}
+
+impl Command {
+    /// As bytes, for the replicated log.
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(KIND_COMMAND, self)
+    }
+
+    /// From the replicated log's bytes. An unknown kind is an error that must stop the process: to
+    /// skip it would make replicas differ.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        codec::decode::<Self, { codec::COMMAND_BYTES_MAX }>(KIND_COMMAND, bytes)
+    }
+}

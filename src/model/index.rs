@@ -1,0 +1,151 @@
+//! Derived indexes: rebuilt on restore, kept in step by every change, never stored.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use flurm_base::{JobId, Span, Time};
+
+use crate::{
+    Cluster, Job, JobBase, Launch, Limit, NodeName, NodeUse, PartitionName, RequestKey, ShareState,
+};
+
+/// How many jobs of one user wait and run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct UserCounts {
+    pub(crate) pending: u32,
+    pub(crate) running: u32,
+}
+
+/// Everything that can be looked up without a walk over all jobs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Index {
+    pub(crate) pending: BTreeSet<(Reverse<u32>, Time, JobId)>,
+    pub(crate) begins: BTreeSet<(Time, JobId)>,
+    pub(crate) deadlines: BTreeSet<(Time, JobId)>,
+    pub(crate) launching: BTreeSet<JobId>,
+    pub(crate) ending: BTreeSet<JobId>,
+    pub(crate) signalling: BTreeSet<JobId>,
+    pub(crate) holding: BTreeSet<JobId>,
+    pub(crate) finished: BTreeSet<(Time, JobId)>,
+    pub(crate) users: BTreeMap<u32, UserCounts>,
+    pub(crate) node_jobs: BTreeMap<NodeName, BTreeSet<JobId>>,
+    pub(crate) node_use: BTreeMap<NodeName, NodeUse>,
+    pub(crate) requests_by_age: BTreeSet<(Time, RequestKey)>,
+    pub(crate) node_order: Vec<NodeName>,
+    pub(crate) partition_order: Vec<PartitionName>,
+}
+
+impl Index {
+    /// Computed from nothing but the state.
+    pub(crate) fn of(cluster: &Cluster) -> Self {
+        let mut index = Self::default();
+        index.order_tables(cluster);
+        for job in cluster.jobs.values() {
+            index.insert(job, over_time_limit(cluster, job));
+        }
+        for (key, (_, at)) in &cluster.requests {
+            index.requests_by_age.insert((*at, *key));
+        }
+        index
+    }
+
+    /// The orders of nodes and partitions, after a change of either table.
+    pub(crate) fn order_tables(&mut self, cluster: &Cluster) {
+        let mut nodes: Vec<_> = cluster.nodes.values().map(|n| (n.index, &n.conf.name)).collect();
+        nodes.sort();
+        self.node_order = nodes.into_iter().map(|(_, name)| name.clone()).collect();
+        let mut partitions: Vec<_> =
+            cluster.partitions.values().map(|p| (p.index, &p.conf.name)).collect();
+        partitions.sort();
+        self.partition_order = partitions.into_iter().map(|(_, name)| name.clone()).collect();
+    }
+
+    /// Takes a job in.
+    pub(crate) fn insert(&mut self, job: &Job, over_time: Limit) {
+        self.place(job, over_time, true);
+        self.count(job, true);
+    }
+
+    /// Takes a job out; `job` and `over_time` must be as they were when it was taken in.
+    pub(crate) fn remove(&mut self, job: &Job, over_time: Limit) {
+        self.place(job, over_time, false);
+        self.count(job, false);
+    }
+
+    fn place(&mut self, job: &Job, over_time: Limit, add: bool) {
+        let id = job.id;
+        if job.is_startable() {
+            put(&mut self.pending, (Reverse(job.priority), job.submit, id), add);
+            if let Some(begin) = job.spec.begin {
+                put(&mut self.begins, (begin, id), add);
+            }
+        }
+        if let (Some(end), Limit::Max(minutes)) = (job.time_limit_end(), over_time) {
+            put(&mut self.deadlines, (end + Span::secs(u64::from(minutes) * 60), id), add);
+        }
+        if let Launch::Needed { .. } = job.launch {
+            put(&mut self.launching, id, add);
+        }
+        if !job.signals.is_empty() {
+            put(&mut self.signalling, id, add);
+        }
+        if let (true, Some(end)) = (job.is_finished(), job.end) {
+            put(&mut self.finished, (end, id), add);
+        }
+        let Some(allocation) = &job.allocation else { return };
+        if allocation.is_open() {
+            put(&mut self.holding, id, add);
+        }
+        let ending = |share: &crate::Share| matches!(share.state, ShareState::Ending { .. });
+        if allocation.shares.iter().any(ending) {
+            put(&mut self.ending, id, add);
+        }
+    }
+
+    fn count(&mut self, job: &Job, add: bool) {
+        let user = self.users.entry(job.spec.uid).or_default();
+        match job.base {
+            JobBase::Pending => step(&mut user.pending, 1, add),
+            JobBase::Running | JobBase::Suspended => step(&mut user.running, 1, add),
+            _ => {}
+        }
+        if *user == UserCounts::default() {
+            self.users.remove(&job.spec.uid);
+        }
+        let Some(allocation) = &job.allocation else { return };
+        for share in allocation.shares.iter().filter(|share| share.is_open()) {
+            let used = self.node_use.entry(share.node.clone()).or_default();
+            step(&mut used.cpus, share.cpus, add);
+            step(&mut used.jobs, 1, add);
+            step(&mut used.whole_node_jobs, u32::from(share.whole_node), add);
+            step(&mut used.ending, u32::from(share.state != ShareState::Held), add);
+            used.memory_mb = if add {
+                used.memory_mb.saturating_add(share.memory_mb)
+            } else {
+                used.memory_mb.saturating_sub(share.memory_mb)
+            };
+            let jobs = self.node_jobs.entry(share.node.clone()).or_default();
+            put(jobs, job.id, add);
+            if jobs.is_empty() {
+                self.node_jobs.remove(&share.node);
+                self.node_use.remove(&share.node);
+            }
+        }
+    }
+}
+
+/// Minutes a job may run over its limit.
+pub(crate) fn over_time_limit(cluster: &Cluster, job: &Job) -> Limit {
+    let partition = cluster.partitions.get(&job.partition);
+    let own = partition.and_then(|partition| partition.conf.over_time_limit);
+    own.unwrap_or(cluster.settings.over_time_limit)
+}
+
+fn put<T: Ord>(set: &mut BTreeSet<T>, value: T, add: bool) {
+    let changed = if add { set.insert(value) } else { set.remove(&value) };
+    assert!(changed, "an index and the state disagree");
+}
+
+fn step(count: &mut u32, by: u32, add: bool) {
+    *count = if add { count.saturating_add(by) } else { count.saturating_sub(by) };
+}

@@ -1,0 +1,50 @@
+//! Orders: what the world should be told, derived from the state alone.
+//!
+//! The launcher compares these with what nodes confirm and repeats until they agree, so a new
+//! leader needs nothing but the state.
+
+use flurm_base::{AttemptId, JobId, Time};
+
+use crate::{EndCause, NodeName};
+
+/// Something a node must be told until it confirms.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Order {
+    /// Start the batch step.
+    Launch {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// The batch host.
+        node: NodeName,
+    },
+    /// End whatever is left of an attempt.
+    Terminate {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// One of its nodes.
+        node: NodeName,
+        /// Why: decides which message the node is sent.
+        cause: EndCause,
+        /// Since when.
+        since: Time,
+    },
+    /// Send a signal.
+    Signal {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// Its nodes.
+        nodes: Vec<NodeName>,
+        /// The signal.
+        signal: u16,
+        /// Slurm's `KILL_*` flags.
+        flags: u16,
+        /// To be confirmed with `Command::SignalDelivered`.
+        sequence: u32,
+    },
+}

@@ -1,0 +1,149 @@
+//! What the planner sees of a cluster: a copy that does not change under it.
+
+use std::sync::Arc;
+
+use flurm_base::{AttemptId, JobId, Time};
+use flurm_model::{
+    Cluster, Hold, Job, JobSpec, Limit, Node, NodeFlags, NodeName, PartitionConf, PartitionName,
+    Select,
+};
+
+/// A node's room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeView {
+    /// Its name.
+    pub name: NodeName,
+    /// Place in the configuration.
+    pub index: u32,
+    /// Lighter nodes are taken first.
+    pub weight: u32,
+    /// Whether new work may be placed there.
+    pub usable: bool,
+    /// Whether it can be expected to become usable without an operator.
+    pub expected: bool,
+    /// CPUs that jobs may take.
+    pub cpus: u32,
+    /// Sockets.
+    pub sockets: u32,
+    /// Threads of each core.
+    pub threads_per_core: u32,
+    /// Cores of each socket.
+    pub cores_per_socket: u32,
+    /// Memory that jobs may take, MB.
+    pub memory_mb: u64,
+    /// Scratch disk, MB.
+    pub tmp_disk_mb: u32,
+    /// Features.
+    pub features: Vec<String>,
+    /// CPUs taken.
+    pub cpus_used: u32,
+    /// Memory taken, MB.
+    pub memory_used_mb: u64,
+    /// Jobs there.
+    pub jobs: u32,
+    /// Whether a job there keeps others off.
+    pub whole_node_taken: bool,
+}
+
+/// A partition's rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionView {
+    /// The configuration.
+    pub conf: Arc<PartitionConf>,
+    /// Positions in `Snapshot::nodes`, lightest first, then in the configuration's order.
+    pub nodes: Vec<usize>,
+}
+
+/// A waiting job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobView {
+    /// Its number.
+    pub id: JobId,
+    /// The attempt to start.
+    pub attempt: AttemptId,
+    /// What it asks.
+    pub spec: Arc<JobSpec>,
+    /// Its priority.
+    pub priority: u32,
+    /// When it was submitted.
+    pub submit: Time,
+    /// Who holds it.
+    pub hold: Hold,
+    /// Partitions it may start in.
+    pub partitions: Vec<PartitionName>,
+    /// Minutes it may run.
+    pub time_limit: Limit,
+}
+
+/// What the planner sees of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The time to plan for.
+    pub now: Time,
+    /// What is handed out.
+    pub select: Select,
+    /// Nodes, in the configuration's order.
+    pub nodes: Vec<NodeView>,
+    /// Partitions, in the configuration's order.
+    pub partitions: Vec<PartitionView>,
+    /// Waiting jobs: higher priority first, then older, then smaller number.
+    pub pending: Vec<JobView>,
+}
+
+impl Snapshot {
+    /// Copies what matters out of a cluster.
+    pub fn of(cluster: &Cluster, now: Time) -> Self {
+        let nodes: Vec<NodeView> = cluster.nodes().map(|node| node_view(cluster, node)).collect();
+        let position = |name: &NodeName| nodes.iter().position(|node| node.name == *name);
+        let partitions = cluster.partitions().map(|partition| {
+            let mut members: Vec<usize> =
+                partition.conf.nodes.iter().filter_map(position).collect();
+            members.sort_by_key(|at| (nodes[*at].weight, *at));
+            members.dedup();
+            PartitionView { conf: Arc::new(partition.conf.clone()), nodes: members }
+        });
+        let partitions = partitions.collect();
+        let pending = cluster.pending().map(job_view).collect();
+        Self { now, select: cluster.settings().select, nodes, partitions, pending }
+    }
+
+    /// A partition by its name.
+    pub fn partition(&self, name: &str) -> Option<&PartitionView> {
+        self.partitions.iter().find(|partition| partition.conf.name.as_str() == name)
+    }
+}
+
+fn node_view(cluster: &Cluster, node: &Node) -> NodeView {
+    let used = cluster.node_use(&node.conf.name);
+    NodeView {
+        name: node.conf.name.clone(),
+        index: node.index,
+        weight: node.conf.weight,
+        usable: node.is_usable(),
+        expected: node.is_usable() || node.flags.has(NodeFlags::NO_RESPOND),
+        cpus: node.conf.usable_cpus(),
+        sockets: u32::from(node.conf.sockets.max(1)),
+        threads_per_core: u32::from(node.conf.threads_per_core.max(1)),
+        cores_per_socket: u32::from(node.conf.cores_per_socket.max(1)),
+        memory_mb: node.conf.usable_memory_mb(),
+        tmp_disk_mb: node.conf.tmp_disk_mb,
+        features: node.conf.features.clone(),
+        cpus_used: used.cpus,
+        memory_used_mb: used.memory_mb,
+        jobs: used.jobs,
+        whole_node_taken: used.whole_node_jobs > 0,
+    }
+}
+
+fn job_view(job: &Job) -> JobView {
+    JobView {
+        id: job.id,
+        attempt: job.attempt,
+        spec: Arc::clone(&job.spec),
+        priority: job.priority,
+        submit: job.submit,
+        hold: job.hold,
+        partitions: job.partitions.clone(),
+        time_limit: job.time_limit,
+    }
+}

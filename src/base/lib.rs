@@ -3,6 +3,7 @@
 //! Knows nothing of clocks, files or the network.
 
 pub mod bitset;
+pub mod codec;
 pub mod hex;
 pub mod hostlist;
 mod ids;

@@ -1,1 +1,6 @@
-//! flurm-node.
+//! What a node daemon and a step daemon do, as decisions: no process, file or socket is touched here.
+
+pub mod batch;
+pub mod ledger;
+pub mod pattern;
+pub mod record;

@@ -1,0 +1,46 @@
+//! Bytes of stored and forwarded values: the one place that knows bincode.
+//!
+//! Configuration, written down because stored bytes depend on it: bincode 2, little endian, variable
+//! width integers, no trailing bytes. Upstream is no longer maintained; replacing it touches this file
+//! and the golden bytes of its tests.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// No value is larger: what decoding may allocate, in bytes.
+pub const VALUE_BYTES_MAX: usize = 1 << 34;
+
+/// The bytes of a value.
+pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    bincode::serde::encode_to_vec(value, bincode::config::standard())
+        .expect("writing to memory cannot fail and stored types are serialisable")
+}
+
+/// Reads what [`encode`] wrote. Damage, and bytes left over, are an error in words.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    let config = bincode::config::standard().with_limit::<VALUE_BYTES_MAX>();
+    let (value, read) =
+        bincode::serde::decode_from_slice(bytes, config).map_err(|error| error.to_string())?;
+    if read != bytes.len() {
+        return Err(format!("{} bytes too many", bytes.len() - read));
+    }
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_gives_these_bytes_for_ever() {
+        let value = (1u32, 300u64, Some("ab".to_owned()), vec![-1i32]);
+        let bytes = encode(&value);
+        assert_eq!(bytes, [1, 251, 44, 1, 1, 2, 97, 98, 1, 1]);
+        assert_eq!(decode::<(u32, u64, Option<String>, Vec<i32>)>(&bytes), Ok(value));
+    }
+
+    #[test]
+    fn bytes_left_over_are_damage() {
+        assert_eq!(decode::<u8>(&[1, 2]), Err("1 bytes too many".to_owned()));
+    }
+}

@@ -1,0 +1,287 @@
+//! What a node remembers of the attempts it was asked to run, so that no attempt starts twice, no
+//! stale order is obeyed, and an ended attempt stays ended.
+//!
+//! Input: orders of controllers, each with the term of the leader that gave it. Output: verdicts.
+//! The ledger is made durable by `host` before a verdict that starts or ends anything is acted on.
+//! It knows nothing of processes; whether an attempt still has any is told to it.
+
+use std::collections::BTreeMap;
+
+use flurm_base::{AttemptId, JobId, Time};
+use serde::{Deserialize, Serialize};
+
+use crate::record;
+
+/// Ended attempts remembered at most; beyond it the longest ended are forgotten. A launch order older
+/// than this many later ends cannot still be on its way.
+pub const ENDED_MAX: usize = 2_000;
+
+const FORMAT: u16 = 1;
+const KIND: [u8; 6] = *b"FLMLDG";
+
+/// Where an attempt stands on this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// Accepted: its processes were started, or are about to be.
+    Launched,
+    /// Told to end; processes may remain.
+    Ending,
+    /// Nothing of it is left, and it must never start again.
+    Ended,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry {
+    attempt: AttemptId,
+    phase: Phase,
+    /// When it ended, for forgetting the longest ended first.
+    ended_at: Time,
+}
+
+/// The verdict on a launch order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LaunchVerdict {
+    /// Record it durably, then start it.
+    Start,
+    /// It was started before: agree, and do nothing.
+    AlreadyLaunched,
+    /// A newer attempt of the job, or a newer leader, has been seen.
+    Stale,
+    /// The attempt has ended here, or was told to end before it came.
+    Ended,
+    /// An older attempt of the job still has processes here.
+    OlderAttemptEnding,
+}
+
+/// The verdict on an order to end an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TerminateVerdict {
+    /// End its processes, then confirm.
+    End,
+    /// It is being ended already.
+    AlreadyEnding,
+    /// Nothing of it is here, and (as recorded now) nothing ever will be.
+    NothingHere,
+    /// A newer leader has been seen.
+    Stale,
+}
+
+/// The durable memory of one node daemon.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    term_max: u64,
+    start_stamp_last: i64,
+    jobs: BTreeMap<JobId, Entry>,
+}
+
+impl Ledger {
+    /// Judges a launch order and, when it is to start, enters it.
+    pub fn on_launch(&mut self, term: u64, job: JobId, attempt: AttemptId) -> LaunchVerdict {
+        if !self.accept_term(term) {
+            return LaunchVerdict::Stale;
+        }
+        if let Some(entry) = self.jobs.get(&job) {
+            if attempt < entry.attempt {
+                return LaunchVerdict::Stale;
+            }
+            if attempt == entry.attempt {
+                return match entry.phase {
+                    Phase::Launched => LaunchVerdict::AlreadyLaunched,
+                    Phase::Ending | Phase::Ended => LaunchVerdict::Ended,
+                };
+            }
+            if entry.phase != Phase::Ended {
+                return LaunchVerdict::OlderAttemptEnding;
+            }
+        }
+        let entry = Entry { attempt, phase: Phase::Launched, ended_at: Time::default() };
+        self.jobs.insert(job, entry);
+        LaunchVerdict::Start
+    }
+
+    /// Judges an order to end an attempt and enters it. An attempt that was never seen is entered as
+    /// ended, so that a launch still on its way finds the door closed.
+    pub fn on_terminate(
+        &mut self,
+        now: Time,
+        term: u64,
+        job: JobId,
+        attempt: AttemptId,
+    ) -> TerminateVerdict {
+        if !self.accept_term(term) {
+            return TerminateVerdict::Stale;
+        }
+        let Some(entry) = self.jobs.get_mut(&job) else {
+            self.jobs.insert(job, Entry { attempt, phase: Phase::Ended, ended_at: now });
+            self.forget_longest_ended();
+            return TerminateVerdict::NothingHere;
+        };
+        if attempt < entry.attempt {
+            return TerminateVerdict::NothingHere;
+        }
+        if attempt > entry.attempt {
+            if entry.phase != Phase::Ended {
+                // The order names a newer attempt, so the older one has no right to live either.
+                entry.phase = Phase::Ending;
+                return TerminateVerdict::End;
+            }
+            *entry = Entry { attempt, phase: Phase::Ended, ended_at: now };
+            return TerminateVerdict::NothingHere;
+        }
+        match entry.phase {
+            Phase::Launched => {
+                entry.phase = Phase::Ending;
+                TerminateVerdict::End
+            }
+            Phase::Ending => TerminateVerdict::AlreadyEnding,
+            Phase::Ended => TerminateVerdict::NothingHere,
+        }
+    }
+
+    /// Nothing of this attempt is left.
+    pub fn on_ended(&mut self, now: Time, job: JobId, attempt: AttemptId) {
+        if let Some(entry) = self.jobs.get_mut(&job)
+            && entry.attempt == attempt
+        {
+            entry.phase = Phase::Ended;
+            entry.ended_at = now;
+        }
+        self.forget_longest_ended();
+    }
+
+    /// The attempts that are launched or ending, for registration.
+    pub fn live(&self) -> impl Iterator<Item = (JobId, AttemptId, Phase)> + '_ {
+        let live = self.jobs.iter().filter(|(_, entry)| entry.phase != Phase::Ended);
+        live.map(|(job, entry)| (*job, entry.attempt, entry.phase))
+    }
+
+    /// Where an attempt stands, when it is the newest known of its job.
+    pub fn phase(&self, job: JobId, attempt: AttemptId) -> Option<Phase> {
+        let entry = self.jobs.get(&job).filter(|entry| entry.attempt == attempt)?;
+        Some(entry.phase)
+    }
+
+    /// A start stamp for this run of the daemon: the wall clock's whole seconds, yet always larger
+    /// than that of any earlier run, whatever the wall clock does.
+    pub fn next_start_stamp(&mut self, wall: Time) -> Time {
+        let stamp = wall.secs().max(self.start_stamp_last + 1);
+        self.start_stamp_last = stamp;
+        Time::from_secs(stamp)
+    }
+
+    /// The bytes to keep on disk.
+    pub fn encode(&self) -> Vec<u8> {
+        record::encode(KIND, FORMAT, self)
+    }
+
+    /// Reads what [`Ledger::encode`] wrote. Anything else is an error: a node that has forgotten what
+    /// it ran must not guess.
+    pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+        record::decode(KIND, FORMAT, bytes)
+    }
+
+    fn accept_term(&mut self, term: u64) -> bool {
+        if term < self.term_max {
+            return flurm_base::planted::is("node_obeys_a_deposed_leader");
+        }
+        self.term_max = term;
+        true
+    }
+
+    fn forget_longest_ended(&mut self) {
+        let ended = self.jobs.values().filter(|entry| entry.phase == Phase::Ended).count();
+        if ended <= ENDED_MAX {
+            return;
+        }
+        let by_end = |(job, entry): (&JobId, &Entry)| (entry.ended_at, *job);
+        let of_ended = self.jobs.iter().filter(|(_, entry)| entry.phase == Phase::Ended);
+        if let Some((_, oldest)) = of_ended.map(by_end).min() {
+            self.jobs.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JOB: JobId = JobId(7);
+    const FIRST: AttemptId = AttemptId(100);
+    const SECOND: AttemptId = AttemptId(200);
+
+    fn at(secs: i64) -> Time {
+        Time::from_secs(secs)
+    }
+
+    #[test]
+    fn a_repeated_launch_starts_once() {
+        let mut ledger = Ledger::default();
+        assert_eq!(ledger.on_launch(1, JOB, FIRST), LaunchVerdict::Start);
+        assert_eq!(ledger.on_launch(1, JOB, FIRST), LaunchVerdict::AlreadyLaunched);
+        ledger.on_ended(at(1), JOB, FIRST);
+        assert_eq!(ledger.on_launch(1, JOB, FIRST), LaunchVerdict::Ended);
+    }
+
+    #[test]
+    fn a_launch_that_arrives_after_its_end_is_refused() {
+        let mut ledger = Ledger::default();
+        let verdict = ledger.on_terminate(at(1), 1, JOB, FIRST);
+        assert_eq!(verdict, TerminateVerdict::NothingHere);
+        assert_eq!(ledger.on_launch(1, JOB, FIRST), LaunchVerdict::Ended);
+        assert_eq!(ledger.on_launch(1, JOB, SECOND), LaunchVerdict::Start);
+    }
+
+    #[test]
+    fn a_deposed_leader_is_not_obeyed() {
+        let mut ledger = Ledger::default();
+        assert_eq!(ledger.on_launch(5, JOB, FIRST), LaunchVerdict::Start);
+        assert_eq!(ledger.on_launch(4, JobId(8), SECOND), LaunchVerdict::Stale);
+        assert_eq!(ledger.on_terminate(at(1), 4, JOB, FIRST), TerminateVerdict::Stale);
+        assert_eq!(ledger.phase(JOB, FIRST), Some(Phase::Launched));
+    }
+
+    #[test]
+    fn a_newer_attempt_waits_until_the_older_one_is_gone() {
+        let mut ledger = Ledger::default();
+        ledger.on_launch(1, JOB, FIRST);
+        assert_eq!(ledger.on_launch(1, JOB, SECOND), LaunchVerdict::OlderAttemptEnding);
+        assert_eq!(ledger.on_terminate(at(1), 1, JOB, FIRST), TerminateVerdict::End);
+        assert_eq!(ledger.on_launch(1, JOB, SECOND), LaunchVerdict::OlderAttemptEnding);
+        ledger.on_ended(at(2), JOB, FIRST);
+        assert_eq!(ledger.on_launch(1, JOB, SECOND), LaunchVerdict::Start);
+        assert_eq!(ledger.on_launch(1, JOB, FIRST), LaunchVerdict::Stale);
+    }
+
+    #[test]
+    fn what_was_written_reads_back_and_damage_is_noticed() {
+        let mut ledger = Ledger::default();
+        ledger.on_launch(3, JOB, FIRST);
+        let bytes = ledger.encode();
+        assert_eq!(Ledger::decode(&bytes).unwrap(), ledger);
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x10;
+            assert!(Ledger::decode(&damaged).is_err(), "a flipped bit at {at} went unnoticed");
+        }
+        assert!(Ledger::decode(&bytes[..bytes.len() - 1]).is_err());
+    }
+
+    #[test]
+    fn start_stamps_grow_although_the_clock_goes_back() {
+        let mut ledger = Ledger::default();
+        let first = ledger.next_start_stamp(at(1_000));
+        let second = ledger.next_start_stamp(at(10));
+        assert_eq!((first, second), (at(1_000), at(1_001)));
+    }
+
+    #[test]
+    fn the_longest_ended_are_forgotten_first() {
+        let mut ledger = Ledger::default();
+        for number in 0..=ENDED_MAX {
+            let job = JobId(u32::try_from(number).unwrap() + 1);
+            ledger.on_terminate(at(number as i64), 1, job, FIRST);
+        }
+        assert_eq!(ledger.phase(JobId(1), FIRST), None);
+        assert_eq!(ledger.phase(JobId(2), FIRST), Some(Phase::Ended));
+    }
+}

@@ -11,6 +11,8 @@ pub mod codec;
 mod ids;
 mod kinds;
 pub mod messages;
+pub mod names;
+mod registry;
 mod release;
 mod sample;
 mod schema;
@@ -29,6 +31,7 @@ pub use kinds::{
     INFINITE, INFINITE8, INFINITE16, INFINITE64, List, LongDouble, Mem, NO_VAL, NO_VAL8, NO_VAL16,
     NO_VAL64, UnixTime,
 };
+pub use registry::{Message, Registered};
 pub use release::{Release, Unsupported};
 pub use sample::Gen;
 pub use schema::Schema;

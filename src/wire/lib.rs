@@ -5,13 +5,18 @@
 
 extern crate self as flurm_wire;
 
+pub mod auth;
 mod bits;
 mod bytes;
 pub mod codec;
+pub mod frame;
+pub mod hash;
+pub mod header;
 mod ids;
 mod kinds;
 pub mod messages;
 pub mod names;
+pub mod records;
 mod registry;
 mod release;
 mod sample;
@@ -20,12 +25,15 @@ pub mod text;
 mod view;
 mod wire;
 
+pub use auth::AuthBlock;
 pub use bits::Bits;
 pub use bytes::{
     BITMAP_BITS_MAX, BLOCK_BYTES_MAX, DEPTH_MAX, DecodeError, ELEMENTS_MAX, Fault, Limits, Reader,
     Writer,
 };
 pub use flurm_wire_derive::Wire;
+pub use frame::{Frame, FrameError};
+pub use header::{Forward, Header, Returned};
 pub use ids::{BATCH_STEP, EXTERN_STEP, INTERACTIVE_STEP, JobRef, PENDING_STEP, StepId, WireAddr};
 pub use kinds::{
     INFINITE, INFINITE8, INFINITE16, INFINITE64, List, LongDouble, Mem, NO_VAL, NO_VAL8, NO_VAL16,

@@ -2,12 +2,11 @@
 #![expect(missing_docs, reason = "fields carry Slurm's own names")]
 
 use super::SelectJobInfo;
-use crate::codec::Flag8;
+use crate::codec::{Count16, Flag8};
 use crate::{Bits, NO_VAL, NO_VAL8, NO_VAL16, NO_VAL64, StepId, UnixTime, Wire};
 
 /// The user and group of a request that does not say for whom it is.
 pub const NOBODY: u32 = 99;
-
 
 /// What a job asks for, or what should change about it. 4003, 4001, 4012, 3001.
 #[derive(Clone, Debug, PartialEq, Wire)]
@@ -219,4 +218,11 @@ pub struct CronEntry {
     pub cronspec: Option<String>,
     pub line_start: u32,
     pub line_end: u32,
+}
+
+/// The components of a heterogeneous job. 4028, 4025.
+#[derive(Clone, Debug, PartialEq, Wire)]
+pub struct JobDescList {
+    #[wire(as_ = Count16)]
+    pub components: Vec<JobDesc>,
 }

@@ -2,10 +2,9 @@
 #![expect(missing_docs, reason = "fields carry Slurm's own names")]
 
 use super::SelectJobInfo;
-use super::codec::{U16Until, V22_05};
+use super::codec::{U16Until, UnlessNoVal, V22_05};
 use crate::codec::Flag8;
 use crate::{Bits, NO_VAL, NO_VAL16, Release, StepId, UnixTime, Wire};
-
 
 /// A job as listings show it, for the detailed view too. Part of 2004.
 #[derive(Clone, Debug, PartialEq, Wire)]
@@ -155,6 +154,7 @@ pub struct JobInfo {
     pub partition: Option<String>,
     pub qos: Option<String>,
     pub preemptable_time: UnixTime,
+    #[wire(as_ = UnlessNoVal)]
     pub job_resrcs: Option<JobResources>,
     /// One text for each allocated node.
     pub gres_detail_str: Vec<Option<String>>,
@@ -278,11 +278,13 @@ pub struct JobInfoBrief {
 /// The nodes, CPUs and cores that a job holds.
 #[derive(Clone, Debug, PartialEq, Wire)]
 pub struct JobResources {
+    #[wire(sample = super::codec::below_no_val)]
     pub nhosts: u32,
     pub ncpus: u32,
     #[wire(since = V24_11)]
     pub next_step_node_inx: u32,
     pub node_req: u32,
+    pub nodes: Option<String>,
     pub whole_node: u8,
     pub threads_per_core: u16,
     pub cr_type: u16,

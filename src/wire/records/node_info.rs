@@ -2,8 +2,7 @@
 #![expect(missing_docs, reason = "fields carry Slurm's own names")]
 
 use super::SELECT_CONS_TRES;
-use crate::{NO_VAL, UnixTime, Wire};
-
+use crate::{UnixTime, Wire};
 
 /// A node as listings show it. Part of 2008.
 #[derive(Clone, Debug, PartialEq, Wire)]

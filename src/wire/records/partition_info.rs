@@ -4,7 +4,6 @@
 use super::codec::{U16Until, V23_11};
 use crate::{Bits, List, Wire};
 
-
 /// A partition as listings show it. Part of 2010.
 #[derive(Clone, Debug, PartialEq, Wire)]
 pub struct PartitionInfo {

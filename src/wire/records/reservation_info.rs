@@ -3,7 +3,6 @@
 
 use crate::{Bits, UnixTime, Wire};
 
-
 /// A reservation as listings show it. Part of 2025.
 #[derive(Clone, Debug, PartialEq, Wire)]
 pub struct ReservationInfo {

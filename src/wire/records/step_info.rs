@@ -4,7 +4,6 @@
 use super::SelectJobInfo;
 use crate::{Bits, StepId, UnixTime, Wire};
 
-
 /// A step as listings show it. Part of 2006.
 #[derive(Clone, Debug, PartialEq, Wire)]
 pub struct StepInfo {
@@ -59,4 +58,11 @@ pub struct StepInfo {
     pub tres_per_node: Option<String>,
     pub tres_per_socket: Option<String>,
     pub tres_per_task: Option<String>,
+}
+
+/// A job whose steps a step manager on one of its nodes looks after.
+#[derive(Clone, Debug, PartialEq, Eq, Wire)]
+pub struct StepManagerJob {
+    pub job_id: u32,
+    pub stepmgr: Option<String>,
 }

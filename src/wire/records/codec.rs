@@ -1,0 +1,111 @@
+//! Encodings that only these records need.
+
+use std::fmt::Debug;
+
+use crate::{Codec, DecodeError, Gen, NO_VAL, Reader, Release, Schema, Visitor, Wire, Writer};
+
+/// 22.05 as a parameter of `U16Until`.
+pub(super) const V22_05: u16 = Release::V22_05.version();
+/// 23.11 as a parameter of `U16Until`.
+pub(super) const V23_11: u16 = Release::V23_11.version();
+/// 25.05 as a parameter of `U32Until`.
+pub(super) const V25_05: u16 = Release::V25_05.version();
+
+/// A number that had 16 bits up to and including release `LAST` and has 32 bits since. Where it had
+/// 16 bits, larger numbers lose their upper half, as in Slurm.
+pub(super) struct U16Until<const LAST: u16>;
+
+impl<const LAST: u16> Codec<u32> for U16Until<LAST> {
+    const KIND: &'static str = "u16/u32";
+
+    fn encode(value: &u32, w: &mut Writer) {
+        if w.release().version() <= LAST {
+            w.u16((*value & u32::from(u16::MAX)) as u16);
+        } else {
+            w.u32(*value);
+        }
+    }
+
+    fn decode(r: &mut Reader<'_>) -> Result<u32, DecodeError> {
+        if r.release().version() <= LAST { r.u16().map(u32::from) } else { r.u32() }
+    }
+
+    fn sample(g: &mut Gen) -> u32 {
+        if g.release().version() <= LAST { u32::from(u16::sample(g)) } else { u32::sample(g) }
+    }
+
+    fn schema(release: Release, s: &mut Schema) {
+        s.kind(if release.version() <= LAST { "u16" } else { "u32" });
+    }
+}
+
+/// A number that had 32 bits up to and including release `LAST` and has 64 bits since. Where it had
+/// 32 bits, larger numbers are sent as the largest.
+pub(super) struct U32Until<const LAST: u16>;
+
+impl<const LAST: u16> Codec<u64> for U32Until<LAST> {
+    const KIND: &'static str = "u32/u64";
+
+    fn encode(value: &u64, w: &mut Writer) {
+        if w.release().version() <= LAST {
+            w.u32(u32::try_from(*value).unwrap_or(u32::MAX));
+        } else {
+            w.u64(*value);
+        }
+    }
+
+    fn decode(r: &mut Reader<'_>) -> Result<u64, DecodeError> {
+        if r.release().version() <= LAST { r.u32().map(u64::from) } else { r.u64() }
+    }
+
+    fn sample(g: &mut Gen) -> u64 {
+        if g.release().version() <= LAST { u64::from(u32::sample(g)) } else { u64::sample(g) }
+    }
+
+    fn schema(release: Release, s: &mut Schema) {
+        s.kind(if release.version() <= LAST { "u32" } else { "u64" });
+    }
+}
+
+/// A record whose first field is a 32-bit count, or `NO_VAL` alone where there is no record.
+pub(super) struct UnlessNoVal;
+
+impl<T: Wire + Debug> Codec<Option<T>> for UnlessNoVal {
+    const KIND: &'static str = "unless NO_VAL";
+
+    fn encode(value: &Option<T>, w: &mut Writer) {
+        match value {
+            Some(value) => value.encode(w),
+            None => w.u32(NO_VAL),
+        }
+    }
+
+    fn decode(r: &mut Reader<'_>) -> Result<Option<T>, DecodeError> {
+        if r.peek_u32() == Some(NO_VAL) {
+            return r.u32().map(|_| None);
+        }
+        T::decode(r).map(Some)
+    }
+
+    fn sample(g: &mut Gen) -> Option<T> {
+        g.maybe(T::sample)
+    }
+
+    fn view(value: &Option<T>, v: &mut dyn Visitor) {
+        match value {
+            Some(value) => value.view(v),
+            None => v.null(),
+        }
+    }
+
+    fn schema(release: Release, s: &mut Schema) {
+        s.enter("?");
+        T::schema(release, s);
+        s.leave();
+    }
+}
+
+/// A number that cannot be mistaken for `NO_VAL`.
+pub(super) fn below_no_val(g: &mut Gen) -> u32 {
+    u32::sample(g) & 0xffff
+}

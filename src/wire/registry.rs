@@ -96,7 +96,8 @@ macro_rules! messages {
                 }
             }
 
-            fn decode_body(msg_type: u16, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+            /// Reads a body out of a longer run of bytes.
+            pub(crate) fn decode_from(msg_type: u16, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
                 let release = r.release();
                 match msg_type {
                     $(names::$name
@@ -136,7 +137,7 @@ impl Message {
     /// Reads the body of a message of this number. The body must be used up.
     pub fn decode(msg_type: u16, release: Release, body: &[u8]) -> Result<Self, DecodeError> {
         let mut r = Reader::new(release, body);
-        let message = Self::decode_body(msg_type, &mut r)?;
+        let message = Self::decode_from(msg_type, &mut r)?;
         r.finish()?;
         Ok(message)
     }
@@ -164,4 +165,5 @@ messages! {
     REQUEST_PING => RequestPing;
     RESPONSE_SLURM_RC => ResponseSlurmRc(m::ReturnCode);
     RESPONSE_SLURM_RC_MSG => ResponseSlurmRcMsg(m::RcMsg);
+    RESPONSE_FORWARD_FAILED => ResponseForwardFailed;
 }

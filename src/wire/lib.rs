@@ -9,6 +9,7 @@ pub mod auth;
 mod bits;
 mod bytes;
 pub mod codec;
+mod errno;
 pub mod frame;
 pub mod hash;
 pub mod header;
@@ -31,6 +32,7 @@ pub use bytes::{
     BITMAP_BITS_MAX, BLOCK_BYTES_MAX, DEPTH_MAX, DecodeError, ELEMENTS_MAX, Fault, Limits, Reader,
     Writer,
 };
+pub use errno::Errno;
 pub use flurm_wire_derive::Wire;
 pub use frame::{Frame, FrameError};
 pub use header::{Forward, Header, Returned};

@@ -1,0 +1,246 @@
+//! Jobs as squeue and `scontrol show job` show them.
+
+use flurm_base::Span;
+use flurm_model::{Hold, Job, JobBase, Limit, NodeName, Sharing};
+use flurm_wire::records::{JobInfo, MultiCore};
+use flurm_wire::{NO_VAL, NO_VAL16, StepId, UnixTime};
+
+use crate::submit::NICE_OFFSET;
+use crate::tables::{Tables, given, limit, memory, tres, unix};
+
+/// Slurm shows an unlimited job's end one year after its start.
+const UNLIMITED_RUN: Span = Span::secs(365 * 24 * 3600);
+/// "Any" on the wire where Slurm prints `*`.
+const ANY: u16 = u16::MAX;
+
+impl Tables<'_> {
+    /// One job.
+    pub fn job(&self, job: &Job) -> JobInfo {
+        let mut info = self.identity(job);
+        self.put_times(job, &mut info);
+        self.put_places(job, &mut info);
+        self.put_size(job, &mut info);
+        put_files(job, &mut info);
+        info
+    }
+
+    fn identity(&self, job: &Job) -> JobInfo {
+        let spec = &job.spec;
+        let requests = &spec.requests;
+        let desc = (!job.reason_text.is_empty()).then(|| job.reason_text.clone());
+        JobInfo {
+            step_id: StepId::job(job.id.0).with_sluid(job.attempt.0),
+            job_id: job.id.0,
+            account: spec.account.clone(),
+            admin_comment: spec.admin_comment.clone(),
+            alloc_node: spec.submit_host.clone(),
+            alloc_sid: spec.alloc_sid,
+            batch_flag: u16::from(job.is_batch()),
+            bitflags: requests.bitflags,
+            comment: spec.comment.clone(),
+            cluster: Some(self.cluster.settings().cluster_name.clone()),
+            derived_ec: job.derived_exit_status,
+            exit_code: job.exit_status,
+            extra: requests.extra.clone(),
+            failed_node: job.failed_node.as_ref().map(|node| node.to_string()),
+            features: spec.features.clone(),
+            group_id: spec.gid,
+            job_state: job.state_number(),
+            mail_type: spec.mail.types,
+            mail_user: spec.mail.user.clone(),
+            name: Some(spec.name.clone()),
+            priority: self.priority(job),
+            profile: requests.profile.unwrap_or(0),
+            qos: spec.qos.clone(),
+            req_switch: 0,
+            restart_cnt: job.restarts,
+            site_factor: NICE_OFFSET,
+            start_protocol_ver: spec.client_release,
+            state_desc: desc,
+            state_reason: job.reason.number(),
+            tres_bind: requests.tres_bind.clone(),
+            tres_freq: requests.tres_freq.clone(),
+            user_id: spec.uid,
+            user_name: spec.user_name.clone(),
+            wckey: requests.wckey.clone(),
+            nice: NICE_OFFSET.wrapping_add_signed(spec.nice),
+            command: spec.batch.as_ref().and_then(|batch| batch.argv.first().cloned()),
+            submit_line: spec.submit_line.clone(),
+            work_dir: Some(spec.work_dir.clone()),
+            requeue: u16::from(spec.requeue.unwrap_or(self.cluster.settings().requeue_default)),
+            cpu_freq_min: given(requests.cpu_freq[0]),
+            cpu_freq_max: given(requests.cpu_freq[1]),
+            cpu_freq_gov: given(requests.cpu_freq[2]),
+            delay_boot: requests.delay_boot_s.unwrap_or(0),
+            ..JobInfo::default()
+        }
+    }
+
+    fn priority(&self, job: &Job) -> u32 {
+        match job.hold {
+            Hold::None => job.priority,
+            Hold::User | Hold::Admin => 0,
+        }
+    }
+
+    fn put_times(&self, job: &Job, info: &mut JobInfo) {
+        let spec = &job.spec;
+        info.submit_time = unix(Some(job.submit));
+        info.eligible_time = unix(job.eligible);
+        info.accrue_time = unix(job.accrue);
+        info.start_time = unix(job.start.or_else(|| self.expected_start(job)));
+        info.suspend_time = unix(job.suspend);
+        info.preempt_time = unix(job.preempt);
+        info.last_sched_eval = unix(job.last_sched);
+        info.deadline = unix(spec.deadline);
+        info.time_limit = limit(job.time_limit);
+        info.time_min = spec.time_min.unwrap_or(0);
+        let end = match (job.end, job.start, job.time_limit) {
+            (Some(end), _, _) => Some(end),
+            (None, Some(start), Limit::Unlimited) => Some(start + UNLIMITED_RUN),
+            (None, Some(start), Limit::Max(minutes)) => {
+                Some(start + Span::secs(u64::from(minutes) * 60))
+            }
+            (None, None, _) => None,
+        };
+        info.end_time = unix(end);
+        info.preemptable_time = UnixTime(0);
+    }
+
+    /// While a job waits for its begin time, Slurm shows that as its start.
+    fn expected_start(&self, job: &Job) -> Option<flurm_base::Time> {
+        job.spec.begin.filter(|begin| job.base == JobBase::Pending && *begin > self.now)
+    }
+
+    fn put_places(&self, job: &Job, info: &mut JobInfo) {
+        let spec = &job.spec;
+        info.partition = Some(match job.base {
+            JobBase::Pending => {
+                let names: Vec<&str> = job.partitions.iter().map(|name| name.as_str()).collect();
+                names.join(",")
+            }
+            _ => job.partition.to_string(),
+        });
+        if let Some(allocation) = &job.allocation {
+            info.batch_host = Some(allocation.batch_host().to_string());
+            let nodes: Vec<&NodeName> = allocation
+                .shares
+                .iter()
+                .filter(|share| !info_is_completing(job) || share.is_open())
+                .map(|share| &share.node)
+                .collect();
+            info.nodes = Some(self.host_list(nodes.iter().copied()));
+            info.node_inx = self.bits(nodes.iter().map(|name| name.as_str()));
+        }
+        if !spec.nodes_required.is_empty() {
+            info.req_nodes = Some(self.host_list(&spec.nodes_required));
+            info.req_node_inx = self.bits(spec.nodes_required.iter().map(|name| name.as_str()));
+        }
+        if !spec.nodes_excluded.is_empty() {
+            info.exc_nodes = Some(self.host_list(&spec.nodes_excluded));
+            info.exc_node_inx = self.bits(spec.nodes_excluded.iter().map(|name| name.as_str()));
+        }
+    }
+
+    fn put_size(&self, job: &Job, info: &mut JobInfo) {
+        let size = &job.spec.size;
+        let allocation = job.allocation.as_ref();
+        info.num_cpus = allocation.map_or(size.cpus_min, |held| held.cpus());
+        info.max_cpus = size.cpus_max.unwrap_or(0);
+        let held = allocation.map(|held| u32::try_from(held.shares.len()).unwrap_or(u32::MAX));
+        info.num_nodes = held.unwrap_or(size.nodes_min);
+        info.max_nodes = if held.is_some() { 0 } else { size.nodes_max.unwrap_or(0) };
+        info.num_tasks = size.tasks_or_default();
+        info.cpus_per_task = size.cpus_per_task.unwrap_or(1);
+        info.ntasks_per_node = size.tasks_per_node.unwrap_or(0);
+        info.ntasks_per_tres = size.tasks_per_tres.unwrap_or(NO_VAL16);
+        let per_task = size.cpus_per_task.unwrap_or(1);
+        let floor = size.tasks_per_node.unwrap_or(1).saturating_mul(per_task);
+        info.pn_min_cpus = size.cpus_per_node_min.unwrap_or(0).max(floor);
+        info.pn_min_memory = memory(size.memory);
+        info.pn_min_tmp_disk = size.tmp_disk_mb;
+        info.core_spec = size.core_spec.unwrap_or(NO_VAL16);
+        info.contiguous = u16::from(job.spec.contiguous);
+        info.shared = match job.spec.sharing {
+            None => NO_VAL16,
+            Some(Sharing::Exclusive) => 0,
+            Some(Sharing::Oversubscribe) => 1,
+            Some(Sharing::User) => 2,
+            Some(Sharing::Mcs) => 3,
+            Some(Sharing::Topology) => 4,
+        };
+        (info.exclusive, info.oversubscribe) = split_sharing(job.spec.sharing);
+        info.mc = Some(MultiCore {
+            boards_per_node: size.boards_per_node.unwrap_or(0),
+            sockets_per_board: size.sockets_per_board.unwrap_or(0),
+            sockets_per_node: size.sockets_per_node.unwrap_or(NO_VAL16),
+            cores_per_socket: size.cores_per_socket.unwrap_or(NO_VAL16),
+            threads_per_core: size.threads_per_core.unwrap_or(NO_VAL16),
+            ntasks_per_board: size.tasks_per_board.unwrap_or(0),
+            ntasks_per_socket: size.tasks_per_socket.unwrap_or(ANY),
+            ntasks_per_core: size.tasks_per_core.unwrap_or(ANY),
+            plane_size: job.spec.requests.plane_size.unwrap_or(0),
+        });
+        self.put_tres(job, info);
+    }
+
+    fn put_tres(&self, job: &Job, info: &mut JobInfo) {
+        let size = &job.spec.size;
+        let asked = size.memory.map_or(0, |memory| memory.on_node(size.cpus_min, 0));
+        let per_node = matches!(size.memory, Some(flurm_model::Memory::PerNode(_)));
+        let asked = if per_node { asked * u64::from(size.nodes_min) } else { asked };
+        info.tres_req_str = Some(tres(size.cpus_min, asked, Some(size.nodes_min)));
+        if let Some(allocation) = &job.allocation {
+            let mb = allocation.shares.iter().map(|share| share.memory_mb).sum();
+            let nodes = u32::try_from(allocation.shares.len()).unwrap_or(u32::MAX);
+            info.tres_alloc_str = Some(tres(allocation.cpus(), mb, Some(nodes)));
+            info.billable_tres = f64::from(allocation.cpus());
+        } else {
+            info.billable_tres = f64::from(NO_VAL);
+        }
+    }
+}
+
+fn info_is_completing(job: &Job) -> bool {
+    job.flags.has(flurm_model::JobFlags::COMPLETING)
+}
+
+/// 26.05 tells exclusive use and oversubscription apart (slurm.h, `JOB_EXCLUSIVE_*`,
+/// `JOB_OVERSUBSCRIBE_*`).
+fn split_sharing(sharing: Option<Sharing>) -> (u16, u16) {
+    match sharing {
+        None => (0, 2),
+        Some(Sharing::Exclusive) => (1, 0),
+        Some(Sharing::Oversubscribe) => (0, 1),
+        Some(Sharing::User) => (2, 2),
+        Some(Sharing::Mcs) => (3, 2),
+        Some(Sharing::Topology) => (4, 2),
+    }
+}
+
+/// The output files, as Slurm shows them: absolute, with the patterns that the controller can
+/// expand, and slurm-<id>.out where none was named.
+fn put_files(job: &Job, info: &mut JobInfo) {
+    let spec = &job.spec;
+    if !job.is_batch() {
+        return;
+    }
+    let streams = &spec.streams;
+    let absolute = |path: &str| {
+        if path.starts_with('/') { path.to_owned() } else { format!("{}/{path}", spec.work_dir) }
+    };
+    let out = streams.std_out.clone().unwrap_or_else(|| "slurm-%j.out".into());
+    let err = streams.std_err.clone().unwrap_or_else(|| out.clone());
+    let input = streams.std_in.clone().unwrap_or_else(|| "/dev/null".into());
+    // From 24.11 on clients expand the patterns themselves; what is shown is the same.
+    let expand = |path: String| {
+        let id = job.id.0.to_string();
+        let user = spec.user_name.clone().unwrap_or_else(|| spec.uid.to_string());
+        let short = [("%j", &id), ("%A", &id), ("%x", &spec.name), ("%u", &user)];
+        short.iter().fold(absolute(&path), |path, (pattern, text)| path.replace(pattern, text))
+    };
+    info.std_out = Some(expand(out));
+    info.std_err = Some(expand(err));
+    info.std_in = Some(expand(input));
+    info.array_task_id = NO_VAL;
+}

@@ -1,0 +1,349 @@
+//! A job description as sent by sbatch becomes a job specification, or a refusal.
+//!
+//! Whatever is asked for is kept and honoured, or refused with Slurm's own error: nothing is dropped.
+
+use std::sync::Arc;
+
+use flurm_base::Time;
+use flurm_base::hostlist::Hostlist;
+use flurm_model::{
+    Batch, Errno, JobSpec, Limit, Mail, Memory, NodeName, OpenMode, PartitionName, Requests,
+    Sharing, Size, Streams, Warning,
+};
+use flurm_wire::records::JobDesc;
+use flurm_wire::{INFINITE, NO_VAL, NO_VAL16, NO_VAL64, UnixTime};
+
+use crate::identity::Identity;
+use crate::refused::Refused;
+
+/// Marks an amount of memory as per CPU (slurm.h, `MEM_PER_CPU`).
+pub(crate) const MEM_PER_CPU: u64 = 0x8000_0000_0000_0000;
+/// Zero of the nice value on the wire (slurm.h, `NICE_OFFSET`).
+pub(crate) const NICE_OFFSET: u32 = 0x8000_0000;
+/// ESLURM_INVALID_GRES: what Slurm answers where no such generic resource is configured.
+const INVALID_GRES: u32 = 2072;
+/// ESLURM_INVALID_LICENSES.
+const INVALID_LICENSES: u32 = 2048;
+/// ESLURM_RESERVATION_INVALID.
+const RESERVATION_INVALID: u32 = 2052;
+/// ESLURM_JOB_SCRIPT_MISSING.
+const JOB_SCRIPT_MISSING: u32 = 2009;
+/// ESLURM_USER_ID_MISSING.
+const USER_ID_MISSING: u32 = 2010;
+/// ESLURM_ENVIRONMENT_MISSING.
+const ENVIRONMENT_MISSING: u32 = 2123;
+
+/// What a submission becomes, with what the controller knows about the submitter.
+pub struct Submitter<'a> {
+    /// From the credential.
+    pub identity: &'a Identity,
+    /// Login name of the user the job is for, where known here.
+    pub user_name: Option<String>,
+    /// All groups of that user, where known here.
+    pub groups: Vec<u32>,
+    /// Whether the submitter may act for others.
+    pub privileged: bool,
+    /// Protocol number of the client's release.
+    pub client_release: u16,
+}
+
+/// Translates a batch submission.
+pub fn batch_job(desc: &JobDesc, submitter: &Submitter<'_>) -> Result<JobSpec, Refused> {
+    refuse_what_is_not_done(desc)?;
+    let (uid, gid) = owner(desc, submitter)?;
+    let script = desc.script.clone().filter(|script| !script.is_empty());
+    let script = script.ok_or_else(|| Refused::plain(JOB_SCRIPT_MISSING))?;
+    if desc.environment.is_empty() {
+        return Err(Refused::plain(ENVIRONMENT_MISSING));
+    }
+    let batch = Batch {
+        script,
+        argv: desc.argv.clone(),
+        environment: desc.environment.clone(),
+        spank_environment: desc.spank_job_env.clone(),
+    };
+    let work_dir = desc.work_dir.clone().filter(|dir| !dir.is_empty());
+    Ok(JobSpec {
+        name: desc.name.clone().unwrap_or_default(),
+        uid,
+        gid,
+        user_name: submitter.user_name.clone(),
+        groups: submitter.groups.clone(),
+        account: text(&desc.account),
+        partitions: partitions(desc),
+        qos: text(&desc.qos),
+        comment: text(&desc.comment),
+        admin_comment: text(&desc.admin_comment).filter(|_| submitter.privileged),
+        work_dir: work_dir.unwrap_or_else(|| "/".into()),
+        streams: streams(desc),
+        batch: Some(Arc::new(batch)),
+        size: size(desc)?,
+        time_limit: limit(desc.time_limit),
+        time_min: number(desc.time_min),
+        priority: priority(desc, submitter)?,
+        nice: nice(desc, submitter)?,
+        begin: time(desc.begin_time),
+        deadline: time(desc.deadline),
+        nodes_required: nodes(&desc.req_nodes, "--nodelist")?,
+        nodes_excluded: nodes(&desc.exc_nodes, "--exclude")?,
+        features: text(&desc.features),
+        sharing: sharing(desc.shared)?,
+        contiguous: desc.contiguous == 1,
+        requeue: flag(desc.requeue),
+        kill_on_node_fail: flag(desc.kill_on_node_fail).unwrap_or(true),
+        kill_on_invalid_dependency: None,
+        mail: Mail::default(),
+        warning: warning(desc),
+        reboot: false,
+        wait_all_nodes: flag(desc.wait_all_nodes),
+        immediate: desc.immediate == 1,
+        requests: requests(desc),
+        submit_host: text(&desc.alloc_node),
+        submit_line: text(&desc.submit_line),
+        alloc_sid: number(desc.alloc_sid).unwrap_or(0),
+        client_release: submitter.client_release,
+    })
+}
+
+/// Requests that FLURM does not serve are refused, with Slurm's error where Slurm has one for a
+/// cluster that is not set up for the thing.
+fn refuse_what_is_not_done(desc: &JobDesc) -> Result<(), Refused> {
+    let asked = |value: &Option<String>| value.as_ref().is_some_and(|text| !text.is_empty());
+    let gres = [
+        (&desc.tres_per_job, "--gpus"),
+        (&desc.tres_per_node, "--gres"),
+        (&desc.tres_per_socket, "--gpus-per-socket"),
+        (&desc.tres_per_task, "--gpus-per-task"),
+        (&desc.cpus_per_tres, "--cpus-per-gpu"),
+        (&desc.mem_per_tres, "--mem-per-gpu"),
+    ];
+    for (value, option) in gres {
+        if asked(value) {
+            let text = format!("{option}: no generic resources are configured");
+            return Err(Refused::because(INVALID_GRES, text));
+        }
+    }
+    if asked(&desc.licenses) {
+        return Err(Refused::because(INVALID_LICENSES, "--licenses: no licenses are configured"));
+    }
+    if asked(&desc.reservation) {
+        let text = "--reservation: no reservation exists";
+        return Err(Refused::because(RESERVATION_INVALID, text));
+    }
+    let unsupported = [
+        (asked(&desc.array_inx), "--array"),
+        (asked(&desc.dependency), "--dependency"),
+        (asked(&desc.burst_buffer), "--bb"),
+        (asked(&desc.container), "--container"),
+        (asked(&desc.container_id), "--container-id"),
+        (asked(&desc.clusters), "--clusters"),
+        (asked(&desc.prefer), "--prefer"),
+        (asked(&desc.batch_features), "--batch"),
+        (asked(&desc.mcs_label), "--mcs-label"),
+        (desc.crontab_entry.is_some(), "scrontab"),
+        (desc.reboot == 1, "--reboot"),
+        (asked(&desc.network), "--network"),
+        (desc.mail_type != NO_VAL16 && desc.mail_type != 0, "--mail-type"),
+        (desc.deadline.0 != 0, "--deadline"),
+        (desc.warn_signal != 0, "--signal"),
+        (desc.core_spec != NO_VAL16 && desc.core_spec != 0, "--core-spec"),
+        (desc.contiguous == 1, "--contiguous"),
+        (number(desc.req_switch).is_some_and(|count| count > 0), "--switches"),
+        (asked(&desc.req_context), "--context"),
+    ];
+    for (asked, option) in unsupported {
+        if asked {
+            let text = format!("{option} is not supported by this controller");
+            return Err(Refused::because(Errno::NotSupported.number(), text));
+        }
+    }
+    Ok(())
+}
+
+/// For whom the job is. Only root and SlurmUser may submit for somebody else.
+fn owner(desc: &JobDesc, submitter: &Submitter<'_>) -> Result<(u32, u32), Refused> {
+    let me = submitter.identity;
+    let uid = if desc.user_id == NO_VAL { me.uid } else { desc.user_id };
+    let gid = if desc.group_id == NO_VAL { me.gid } else { desc.group_id };
+    if uid == me.uid {
+        return Ok((uid, gid));
+    }
+    if submitter.privileged {
+        return Ok((uid, gid));
+    }
+    Err(Refused::plain(USER_ID_MISSING))
+}
+
+fn size(desc: &JobDesc) -> Result<Size, Refused> {
+    let nodes_min = number(desc.min_nodes).unwrap_or(1).max(1);
+    let nodes_max = number(desc.max_nodes).filter(|max| *max > 0);
+    if nodes_max.is_some_and(|max| max < nodes_min) {
+        return Err(Errno::InvalidNodeCount.into());
+    }
+    let tasks = number(desc.num_tasks);
+    if tasks == Some(0) {
+        return Err(Errno::BadTaskCount.into());
+    }
+    Ok(Size {
+        cpus_min: number(desc.min_cpus).unwrap_or(1).max(1),
+        cpus_max: number(desc.max_cpus).filter(|max| *max > 0),
+        nodes_min,
+        nodes_max,
+        tasks,
+        tasks_per_node: count(desc.ntasks_per_node),
+        tasks_per_socket: count(desc.ntasks_per_socket),
+        tasks_per_core: count(desc.ntasks_per_core),
+        tasks_per_board: count(desc.ntasks_per_board),
+        tasks_per_tres: count(desc.ntasks_per_tres),
+        cpus_per_task: count(desc.cpus_per_task),
+        cpus_per_node_min: count(desc.pn_min_cpus),
+        memory: memory(desc.pn_min_memory),
+        tmp_disk_mb: number(desc.pn_min_tmp_disk).unwrap_or(0),
+        boards_per_node: count(desc.boards_per_node),
+        sockets_per_board: count(desc.sockets_per_board),
+        sockets_per_node: count(desc.sockets_per_node),
+        cores_per_socket: count(desc.cores_per_socket),
+        threads_per_core: count(desc.threads_per_core),
+        overcommit: desc.overcommit == 1,
+        core_spec: None,
+    })
+}
+
+/// Memory in Slurm's encoding; `None` when none was asked for.
+pub(crate) fn memory(value: u64) -> Option<Memory> {
+    if value == NO_VAL64 {
+        return None;
+    }
+    if value & MEM_PER_CPU != 0 {
+        return Some(Memory::PerCpu(value & !MEM_PER_CPU));
+    }
+    Some(Memory::PerNode(value))
+}
+
+fn streams(desc: &JobDesc) -> Streams {
+    let open_mode = match desc.open_mode {
+        1 => Some(OpenMode::Append),
+        2 => Some(OpenMode::Truncate),
+        _ => None,
+    };
+    Streams {
+        std_in: text(&desc.std_in),
+        std_out: text(&desc.std_out),
+        std_err: text(&desc.std_err),
+        open_mode,
+    }
+}
+
+fn partitions(desc: &JobDesc) -> Vec<PartitionName> {
+    let list = desc.partition.as_deref().unwrap_or("");
+    list.split(',').filter(|name| !name.is_empty()).map(PartitionName::from).collect()
+}
+
+/// Priority on submission: users may ask for 0 (hold); a number is for operators.
+fn priority(desc: &JobDesc, submitter: &Submitter<'_>) -> Result<Option<u32>, Refused> {
+    match number(desc.priority) {
+        None => Ok(None),
+        Some(0) => Ok(Some(0)),
+        Some(_) if desc.priority == INFINITE => Ok(None),
+        Some(value) if submitter.privileged => Ok(Some(value)),
+        Some(_) => Err(Errno::AccessDenied.into()),
+    }
+}
+
+fn nice(desc: &JobDesc, submitter: &Submitter<'_>) -> Result<i32, Refused> {
+    let Some(value) = number(desc.nice) else { return Ok(0) };
+    let nice = i32::try_from(i64::from(value) - i64::from(NICE_OFFSET)).unwrap_or(0);
+    if nice < 0 && !submitter.privileged {
+        return Err(Errno::AccessDenied.into());
+    }
+    Ok(nice)
+}
+
+/// Expands a host list option.
+pub(crate) fn nodes(value: &Option<String>, option: &str) -> Result<Vec<NodeName>, Refused> {
+    let Some(list) = value.as_deref().filter(|list| !list.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let hosts = Hostlist::parse(list).map_err(|error| {
+        Refused::because(Errno::InvalidNodeName.number(), format!("{option}={list}: {error}"))
+    })?;
+    Ok(hosts.iter().map(|host| NodeName::from(host.to_string())).collect())
+}
+
+/// `--exclusive` and `--oversubscribe` in Slurm's encoding (slurm.h, `JOB_SHARED_*`).
+pub(crate) fn sharing(value: u16) -> Result<Option<Sharing>, Refused> {
+    match value {
+        NO_VAL16 => Ok(None),
+        0 => Ok(Some(Sharing::Exclusive)),
+        1 => Ok(Some(Sharing::Oversubscribe)),
+        2 => Ok(Some(Sharing::User)),
+        _ => {
+            let text = "--exclusive=mcs and --exclusive=topo are not supported";
+            Err(Refused::because(Errno::NotSupported.number(), text))
+        }
+    }
+}
+
+fn warning(desc: &JobDesc) -> Option<Warning> {
+    (desc.warn_signal != 0).then_some(Warning {
+        signal: desc.warn_signal,
+        before_s: desc.warn_time,
+        flags: desc.warn_flags,
+    })
+}
+
+fn requests(desc: &JobDesc) -> Requests {
+    Requests {
+        wckey: text(&desc.wckey),
+        extra: text(&desc.extra),
+        tres_bind: text(&desc.tres_bind),
+        tres_freq: text(&desc.tres_freq),
+        acctg_freq: text(&desc.acctg_freq),
+        cpu_bind: text(&desc.cpu_bind),
+        cpu_bind_type: count(desc.cpu_bind_type),
+        mem_bind: text(&desc.mem_bind),
+        mem_bind_type: count(desc.mem_bind_type),
+        cpu_freq: [desc.cpu_freq_min, desc.cpu_freq_max, desc.cpu_freq_gov].map(number),
+        task_dist: number(desc.task_dist),
+        plane_size: count(desc.plane_size),
+        profile: number(desc.profile),
+        delay_boot_s: number(desc.delay_boot),
+        x11: desc.x11,
+        bitflags: desc.bitflags,
+        ..Requests::default()
+    }
+}
+
+/// A text that says something.
+pub(crate) fn text(value: &Option<String>) -> Option<String> {
+    value.clone().filter(|text| !text.is_empty())
+}
+
+/// A number that was given.
+pub(crate) fn number(value: u32) -> Option<u32> {
+    (value != NO_VAL).then_some(value)
+}
+
+/// A count that was given and is not zero.
+pub(crate) fn count(value: u16) -> Option<u16> {
+    (value != NO_VAL16 && value != 0 && value != u16::MAX).then_some(value)
+}
+
+/// A yes or no that was given.
+pub(crate) fn flag(value: u16) -> Option<bool> {
+    (value != NO_VAL16).then_some(value != 0)
+}
+
+/// Minutes, unlimited, or not given.
+pub(crate) fn limit(value: u32) -> Option<Limit> {
+    match value {
+        NO_VAL => None,
+        INFINITE => Some(Limit::Unlimited),
+        minutes => Some(Limit::Max(minutes)),
+    }
+}
+
+/// A point in time that was given.
+pub(crate) fn time(value: UnixTime) -> Option<Time> {
+    (value.0 != 0 && value.0 != i64::from(NO_VAL)).then(|| Time::from_secs(value.0))
+}

@@ -1,0 +1,51 @@
+//! Real clients against real daemons: what a user of Slurm sees of FLURM.
+//!
+//! Run by `ci/test` as root with built daemons. With `FLURM_AGAINST=slurm` the same tests judge
+//! Debian's own Slurm 22.05, which shows that they state Slurm's behaviour; the modules about
+//! failover and restarts of several controllers then have nothing to judge.
+
+mod control;
+mod ownership;
+mod submission;
+mod truth;
+
+use std::path::Path;
+
+use flurm_tests::{Client, Cluster, Record, eventually};
+
+/// An ordinary user that every Debian machine has.
+const ALICE: &str = "nobody";
+/// Another one.
+const BOB: &str = "daemon";
+
+/// Waits for a job's end and returns its last record.
+#[track_caller]
+fn ended(client: &Client, id: u32) -> Record {
+    eventually(&format!("job {id} ends"), || {
+        let record = client.job(id);
+        if record.ended() { Ok(record) } else { Err(record) }
+    })
+}
+
+/// Waits until a job is in a state.
+#[track_caller]
+fn reaches(client: &Client, id: u32, state: &str) -> Record {
+    eventually(&format!("job {id} is {state}"), || {
+        let record = client.job(id);
+        if record.get("JobState") == state { Ok(record) } else { Err(record) }
+    })
+}
+
+/// The text of a file once it holds at least one line.
+#[track_caller]
+fn first_text(path: &Path) -> String {
+    eventually(&format!("{} has a line", path.display()), || {
+        let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
+        if text.ends_with('\n') { Ok(text) } else { Err(text) }
+    })
+}
+
+/// Clients of the ordinary user.
+fn alice(cluster: &Cluster) -> Client {
+    cluster.client().user(ALICE)
+}

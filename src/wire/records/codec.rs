@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use crate::{Codec, DecodeError, Gen, NO_VAL, Reader, Release, Schema, Visitor, Wire, Writer};
+use crate::{Codec, DecodeError, Gen, Mem, NO_VAL, Reader, Release, Schema, Visitor, Wire, Writer};
 
 /// 22.05 as a parameter of `U16Until`.
 pub(super) const V22_05: u16 = Release::V22_05.version();
@@ -108,4 +108,99 @@ impl<T: Wire + Debug> Codec<Option<T>> for UnlessNoVal {
 /// A number that cannot be mistaken for `NO_VAL`.
 pub(super) fn below_no_val(g: &mut Gen) -> u32 {
     u32::sample(g) & 0xffff
+}
+
+/// An array that is preceded by its count once more.
+pub(super) struct Counted;
+
+impl<T: Wire + Debug> Codec<Vec<T>> for Counted {
+    const KIND: &'static str = "count and array";
+
+    fn encode(value: &Vec<T>, w: &mut Writer) {
+        w.count(value.len());
+        value.encode(w);
+    }
+
+    fn decode(r: &mut Reader<'_>) -> Result<Vec<T>, DecodeError> {
+        let count = r.u32()?;
+        let array: Vec<T> = Wire::decode(r)?;
+        if array.len() != count as usize {
+            return Err(r.invalid("an array does not have its announced length"));
+        }
+        Ok(array)
+    }
+
+    fn sample(g: &mut Gen) -> Vec<T> {
+        Wire::sample(g)
+    }
+
+    fn view(value: &Vec<T>, v: &mut dyn Visitor) {
+        value.view(v);
+    }
+
+    fn schema(release: Release, s: &mut Schema) {
+        s.enter("count");
+        <Vec<T> as Wire>::schema(release, s);
+        s.leave();
+    }
+}
+
+/// A size and, if it is not 0, a block of bytes with its own length.
+pub(super) struct SizedMem;
+
+impl Codec<Mem> for SizedMem {
+    const KIND: &'static str = "size and mem";
+
+    fn encode(value: &Mem, w: &mut Writer) {
+        w.count(value.0.len());
+        if !value.0.is_empty() {
+            value.encode(w);
+        }
+    }
+
+    fn decode(r: &mut Reader<'_>) -> Result<Mem, DecodeError> {
+        let size = r.u32()?;
+        let block = if size == 0 { Mem::default() } else { Mem::decode(r)? };
+        if block.0.len() != size as usize {
+            return Err(r.invalid("a block does not have its announced size"));
+        }
+        Ok(block)
+    }
+
+    fn sample(g: &mut Gen) -> Mem {
+        Mem::sample(g)
+    }
+
+    fn view(value: &Mem, v: &mut dyn Visitor) {
+        value.view(v);
+    }
+}
+
+/// A flag at the end of a body and, if it is set, the rest of the body as bytes.
+pub(super) struct RestAfterFlag;
+
+impl Codec<Option<Vec<u8>>> for RestAfterFlag {
+    const KIND: &'static str = "u8? rest";
+
+    fn encode(value: &Option<Vec<u8>>, w: &mut Writer) {
+        w.u8(u8::from(value.is_some()));
+        if let Some(bytes) = value {
+            w.raw(bytes);
+        }
+    }
+
+    fn decode(r: &mut Reader<'_>) -> Result<Option<Vec<u8>>, DecodeError> {
+        Ok(if r.u8()? == 0 { None } else { Some(r.rest().to_vec()) })
+    }
+
+    fn sample(g: &mut Gen) -> Option<Vec<u8>> {
+        g.maybe(|g| g.bits().to_be_bytes().to_vec())
+    }
+
+    fn view(value: &Option<Vec<u8>>, v: &mut dyn Visitor) {
+        match value {
+            Some(bytes) => v.bytes(bytes),
+            None => v.null(),
+        }
+    }
 }

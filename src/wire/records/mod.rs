@@ -2,24 +2,41 @@
 //! configuration, credentials and launches. One declaration each for all releases.
 
 mod codec;
+mod credential;
+mod gres;
 mod job_desc;
 mod job_info;
+mod launch;
 mod license_info;
 mod listing;
 mod node_info;
 mod partition_info;
+mod registration;
 mod reservation_info;
+mod runs;
 mod step_info;
+#[cfg(test)]
+mod tests;
 
+pub use credential::{
+    Credential, CredentialBody, Identity, PartitionAndSwitch, Signature, VersionedCredential,
+};
+pub use gres::{
+    GRES_MAGIC, GresJobNodes, GresJobState, GresNodeConfig, GresNodeRecord, GresPrep,
+    GresPrepNodes, GresStepNodes, GresStepState,
+};
 pub use job_desc::{CronEntry, JobDesc, JobDescList, NOBODY};
 pub use job_info::{JobInfo, JobInfoBrief, JobResources, MultiCore};
+pub use launch::{BatchJobLaunch, KillJob, PrologLaunch};
 pub use license_info::LicenseInfo;
 pub use listing::{
     JobInfoMsg, LicenseInfoMsg, NodeInfoMsg, PartitionInfoMsg, ReservationInfoMsg, StepInfoMsg,
 };
 pub use node_info::{Energy, ExtSensors, NodeInfo, PowerCap, SelectNodeInfo};
 pub use partition_info::{JobDefault, PartitionInfo};
+pub use registration::{NodeRegistration, NodeRegistrationAnswer, TresRecord};
 pub use reservation_info::{ReservationInfo, ReservedCores};
+pub use runs::{CoreRuns, Runs};
 pub use step_info::{StepInfo, StepManagerJob};
 
 use crate::Wire;

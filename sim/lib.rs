@@ -1,1 +1,8 @@
-//! flurm-sim.
+//! Seeded simulation of FLURM: worlds, engines, faults, workloads, oracles and the runner.
+//!
+//! The same components that `bin` binds to the operating system are bound here to a world that
+//! lives in memory, in virtual time, and does exactly what one seed says.
+
+pub mod engine;
+pub mod tripwire;
+pub mod world;

@@ -1,0 +1,39 @@
+//! Engines: runtimes with virtual time under which a world runs.
+
+pub mod own;
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+thread_local! {
+    static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Makes panics inside simulations quiet and remembered; others are printed as ever.
+pub fn remember_panics() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !crate::world::present() && !crate::tripwire::armed() {
+            before(info);
+            return;
+        }
+        let text = info.payload_as_str().unwrap_or("a panic without words");
+        let place = info.location().map_or_else(String::new, |place| format!(" at {place}"));
+        let text = format!("{text}{place}");
+        LAST_PANIC.with_borrow_mut(|last| {
+            last.get_or_insert(text);
+        });
+    }));
+}
+
+/// Runs `f`; a panic becomes words.
+pub(crate) fn guarded<T>(f: impl FnOnce() -> T) -> Result<T, String> {
+    LAST_PANIC.with_borrow_mut(|last| *last = None);
+    let _armed = crate::tripwire::Armed::new();
+    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
+        let told = LAST_PANIC.with_borrow_mut(Option::take);
+        let words = payload.downcast_ref::<String>().cloned();
+        let words = words.or_else(|| payload.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+        told.or(words).unwrap_or_else(|| "a panic without words".to_owned())
+    })
+}

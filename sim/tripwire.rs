@@ -1,0 +1,53 @@
+//! Tripwires: the real clock, entropy and threads are forbidden inside a simulation.
+//!
+//! The `flurm-sim` executable overrides the C library's symbols (see its `main.rs`); each override
+//! asks [`check`] first. A library cannot do that for its user, so here is only the flag.
+
+use std::cell::Cell;
+
+thread_local! {
+    static ARMED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is inside a simulation.
+pub fn armed() -> bool {
+    ARMED.try_with(Cell::get).unwrap_or(false)
+}
+
+/// Panics inside a simulation.
+pub fn check(what: &str) {
+    if armed() && !std::thread::panicking() {
+        disarm();
+        panic!("a simulation reached for {what}");
+    }
+}
+
+fn disarm() {
+    ARMED.set(false);
+}
+
+/// Keeps the tripwires of this thread armed while it lives.
+#[derive(Debug)]
+pub struct Armed(bool);
+
+impl Armed {
+    /// Arms the tripwires of this thread.
+    #[expect(clippy::new_without_default, reason = "arming is an act, not a default")]
+    pub fn new() -> Self {
+        Self(ARMED.replace(true))
+    }
+}
+
+impl Drop for Armed {
+    fn drop(&mut self) {
+        ARMED.set(self.0);
+    }
+}
+
+/// Runs `f` with the tripwires off: for the engine's own bookkeeping.
+pub fn unarmed<T>(f: impl FnOnce() -> T) -> T {
+    let before = ARMED.replace(false);
+    let result = f();
+    ARMED.set(before);
+    result
+}

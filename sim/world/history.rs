@@ -1,0 +1,150 @@
+//! What crossed a boundary of the system under test: what clients asked and were told, and what
+//! processes ran where. Oracles see this and nothing else.
+
+use std::collections::BTreeMap;
+
+use super::{MachineId, Nanos};
+
+/// A process that runs a job, as the machine sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobProcess {
+    /// Where.
+    pub machine: MachineId,
+    /// Process id; unique on a machine between two boots.
+    pub pid: u32,
+    /// `SLURM_JOB_ID` of its environment.
+    pub job: Option<u32>,
+    /// What tells attempts of one job apart in its environment.
+    pub attempt: Option<String>,
+    /// The submission, as the client wrote it into the script.
+    pub key: Option<String>,
+    /// CPUs the client asked for, as it wrote them into the script.
+    pub cpus: u32,
+    /// Memory in MiB the client asked for, as it wrote it into the script.
+    pub memory_mib: u64,
+    /// The user it runs as.
+    pub uid: u32,
+}
+
+/// Why a process is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// It ended with this wait status.
+    Ended(u32),
+    /// Its machine lost power.
+    PowerLost,
+}
+
+/// How a request of a client ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The submission was accepted under this id.
+    Accepted(u32),
+    /// The request was done.
+    Done,
+    /// The request was refused with this Slurm error.
+    Refused(u32),
+    /// No answer came.
+    None,
+}
+
+/// A job as a reply to a query told it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenJob {
+    /// Its id.
+    pub job: u32,
+    /// Its name: the submission's key.
+    pub name: String,
+    /// Base state number of Slurm's protocol.
+    pub state: u32,
+    /// Times it was requeued.
+    pub restarts: u32,
+    /// Slurm's reason, for people.
+    pub reason: String,
+    /// Where it runs or ran.
+    pub nodes: String,
+}
+
+/// Something that crossed a boundary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// A job's process started.
+    Started(JobProcess),
+    /// A job's process is gone.
+    Gone(JobProcess, Gone),
+    /// A client sent a submission (again).
+    Submitting {
+        /// Which submission.
+        key: String,
+        /// How often it was sent before.
+        tries: u32,
+    },
+    /// A submission was answered, or given up.
+    Submitted {
+        /// Which submission.
+        key: String,
+        /// How.
+        answer: Answer,
+    },
+    /// A client asked to cancel a job and was answered.
+    Cancelled {
+        /// Which job.
+        job: u32,
+        /// How.
+        answer: Answer,
+    },
+    /// A client read the queue.
+    Listed {
+        /// Which client.
+        client: u32,
+        /// When the request was sent.
+        asked: Nanos,
+        /// What it saw.
+        jobs: Vec<SeenJob>,
+    },
+    /// Any other named observation of a workload, for its own oracle.
+    Observed {
+        /// Which workload or client.
+        who: String,
+        /// What.
+        what: String,
+        /// How much.
+        value: u64,
+    },
+    /// Faults have stopped; what was broken is healed.
+    Healed,
+}
+
+/// All effects in the order they happened.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    effects: Vec<(Nanos, Effect)>,
+    /// Host names and capacities of machines, for words and for the capacity oracle.
+    pub machines: BTreeMap<MachineId, (String, u32, u64)>,
+}
+
+impl History {
+    /// Adds an effect.
+    pub fn push(&mut self, at: Nanos, effect: Effect) {
+        if let Some((last, _)) = self.effects.last() {
+            assert!(*last <= at, "effects happen in order");
+        }
+        self.effects.push((at, effect));
+    }
+
+    /// All effects.
+    pub fn effects(&self) -> &[(Nanos, Effect)] {
+        &self.effects
+    }
+
+    /// A machine's name.
+    pub fn machine_name(&self, id: MachineId) -> &str {
+        self.machines.get(&id).map_or("?", |(name, _, _)| name)
+    }
+
+    /// Virtual time of healing, once it came.
+    pub fn healed_at(&self) -> Option<Nanos> {
+        let healed = |(at, effect): &(Nanos, Effect)| (*effect == Effect::Healed).then_some(*at);
+        self.effects.iter().find_map(healed)
+    }
+}

@@ -1,0 +1,614 @@
+//! The network model: listening sockets and connected byte streams with latency, faults per link
+//! and bounded buffers.
+//!
+//! Each direction of a connection delivers in order. Bytes sent into a cut link wait, as TCP's
+//! retransmissions would make them wait, and arrive some time after the link heals. A machine that
+//! lost power says nothing; once it is back it resets what it does not know.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::task::Waker;
+
+use flurm_rt::PeerCredential;
+
+use super::process::ProcKey;
+use super::tap::Tap;
+use super::trace::{Kind, digest_bytes};
+use super::{Event, MICRO, MILLI, MachineId, Nanos, SECOND, World};
+
+/// Bytes one direction of a connection holds before its writer waits.
+pub const BUFFER_MAX: usize = 256 * 1024;
+/// Connections a listener holds before it accepts them.
+pub const BACKLOG_MAX: usize = 512;
+/// First port given to outgoing connections and to listeners that ask for port 0.
+const EPHEMERAL_FIRST: u16 = 32_768;
+/// First retransmission time-out.
+const RETRANSMIT: Nanos = 200 * MILLI;
+/// Longest wait of held bytes for the next retransmission after a link heals.
+const RETRANSMIT_MAX: Nanos = 8 * SECOND;
+
+/// How long local sockets and loopback take.
+const LOCAL_LATENCY: Nanos = 15 * MICRO;
+
+/// A connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ConnId(pub u64);
+
+/// One end of a connection: 0 connected, 1 accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct End {
+    /// The connection.
+    pub conn: ConnId,
+    /// Which end.
+    pub side: usize,
+}
+
+impl End {
+    /// The other end.
+    pub fn other(self) -> Self {
+        Self { conn: self.conn, side: 1 - self.side }
+    }
+}
+
+/// Where something listens.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Port {
+    /// A TCP port.
+    Tcp(u16),
+    /// A path.
+    Local(PathBuf),
+}
+
+#[derive(Debug)]
+struct Chunk {
+    arrives: Nanos,
+    bytes: Vec<u8>,
+    read: usize,
+}
+
+/// What a link does to what travels over it, in one direction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Link {
+    /// Nothing passes.
+    pub cut: bool,
+    /// Added to the latency.
+    pub delay: Nanos,
+    /// Probability that a segment has to be sent again.
+    pub loss: f64,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self { cut: false, delay: 0, loss: 0.0 }
+    }
+}
+
+/// One end's state.
+#[derive(Debug, Default)]
+struct Half {
+    machine: Option<MachineId>,
+    process: Option<ProcKey>,
+    inbox: VecDeque<Chunk>,
+    inbox_len: usize,
+    last_arrival: Nanos,
+    end_arrives: Option<Nanos>,
+    reset_arrives: Option<Nanos>,
+    shut: bool,
+    dropped: bool,
+    silent: bool,
+    read_waker: Option<Waker>,
+    write_waker: Option<Waker>,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub struct Conn {
+    halves: [Half; 2],
+    local: bool,
+    /// Addresses of both ends.
+    pub addrs: [SocketAddr; 2],
+    /// The path of a local connection.
+    pub path: PathBuf,
+    /// Identity of the connecting process.
+    pub credential: PeerCredential,
+    /// Port that was connected to.
+    pub port: u16,
+}
+
+#[derive(Debug)]
+struct Listening {
+    id: u64,
+    backlog: VecDeque<ConnId>,
+    waker: Option<Waker>,
+}
+
+/// Latency of a healthy link.
+#[derive(Clone, Copy, Debug)]
+pub struct Latency {
+    /// Shortest.
+    pub min: Nanos,
+    /// Longest.
+    pub max: Nanos,
+}
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self { min: 100 * MICRO, max: 2 * MILLI }
+    }
+}
+
+/// The network.
+#[derive(Debug, Default)]
+pub struct NetState {
+    conns: BTreeMap<ConnId, Conn>,
+    listeners: BTreeMap<(MachineId, Port), Listening>,
+    links: BTreeMap<(MachineId, MachineId), Link>,
+    held: BTreeSet<End>,
+    next_conn: u64,
+    next_listener: u64,
+    next_port: u16,
+    /// Latency of links between machines.
+    pub latency: Latency,
+    /// What watches the traffic: fault triggers, and the finder of the leader.
+    pub tap: Tap,
+}
+
+/// Never, for bytes held by a cut link.
+const HELD: Nanos = Nanos::MAX;
+
+impl NetState {
+    /// The state of a link.
+    pub fn link(&self, source: MachineId, target: MachineId) -> Link {
+        self.links.get(&(source, target)).copied().unwrap_or_default()
+    }
+
+    fn passes(&self, source: MachineId, target: MachineId) -> bool {
+        source == target || !self.link(source, target).cut
+    }
+
+    /// A fresh ephemeral port.
+    pub fn ephemeral(&mut self) -> u16 {
+        self.next_port = if self.next_port < EPHEMERAL_FIRST || self.next_port == u16::MAX {
+            EPHEMERAL_FIRST
+        } else {
+            self.next_port + 1
+        };
+        self.next_port
+    }
+
+    /// A connection.
+    pub fn conn(&self, id: ConnId) -> Option<&Conn> {
+        self.conns.get(&id)
+    }
+
+    /// How many connections exist.
+    pub fn conn_count(&self) -> usize {
+        self.conns.len()
+    }
+
+    fn half(&mut self, end: End) -> Option<&mut Half> {
+        self.conns.get_mut(&end.conn).map(|conn| &mut conn.halves[end.side])
+    }
+}
+
+fn travel_time(w: &mut World, source: MachineId, target: MachineId) -> Nanos {
+    if source == target {
+        return LOCAL_LATENCY;
+    }
+    let link = w.net.link(source, target);
+    let Latency { min, max } = w.net.latency;
+    let mut time = w.rng.net.range(min..=max.max(min)) + link.delay;
+    if link.loss > 0.0 {
+        let mut again = RETRANSMIT;
+        while w.rng.net.chance(link.loss) && again < 64 * RETRANSMIT {
+            time += again;
+            again *= 2;
+        }
+    }
+    time
+}
+
+/// Changes a link; what it held moves on when it opens.
+pub fn set_link(w: &mut World, source: MachineId, target: MachineId, link: Link) {
+    if link == Link::default() {
+        w.net.links.remove(&(source, target));
+    } else {
+        w.net.links.insert((source, target), link);
+    }
+    if link.cut {
+        return;
+    }
+    for end in w.net.held.clone() {
+        let ends = w
+            .net
+            .conns
+            .get(&end.conn)
+            .map(|conn| (conn.halves[1 - end.side].machine, conn.halves[end.side].machine));
+        if ends == Some((Some(source), Some(target))) {
+            w.net.held.remove(&end);
+            release(w, end);
+        }
+    }
+}
+
+/// Gives held bytes of one inbox their arrival times.
+fn release(w: &mut World, end: End) {
+    let mut at = w.now + w.rng.net.range(MILLI..=RETRANSMIT_MAX);
+    let Some(half) = w.net.half(end) else { return };
+    at = at.max(half.last_arrival);
+    for chunk in half.inbox.iter_mut().filter(|chunk| chunk.arrives == HELD) {
+        chunk.arrives = at;
+    }
+    for when in [&mut half.end_arrives, &mut half.reset_arrives].into_iter().flatten() {
+        if *when == HELD {
+            *when = at;
+        }
+    }
+    half.last_arrival = at;
+    w.schedule(at, Event::Arrive(end));
+}
+
+/// When something sent now to `end` arrives; `HELD` when its link is cut.
+fn arrival(w: &mut World, end: End) -> Nanos {
+    let Some(conn) = w.net.conns.get(&end.conn) else { return w.now };
+    let local = conn.local;
+    let source = conn.halves[1 - end.side].machine.expect("both ends have a machine");
+    let target = conn.halves[end.side].machine.expect("both ends have a machine");
+    let last = conn.halves[end.side].last_arrival;
+    let held = w.net.held.contains(&end);
+    if !local && (held || !w.net.passes(source, target)) {
+        w.net.held.insert(end);
+        return HELD;
+    }
+    let time = if local { LOCAL_LATENCY } else { travel_time(w, source, target) };
+    let at = (w.now + time).max(last);
+    if let Some(half) = w.net.half(end) {
+        half.last_arrival = at;
+    }
+    at
+}
+
+fn lane(w: &World, machine: Option<MachineId>) -> String {
+    machine.map_or_else(|| "world".to_owned(), |id| w.machine(id).name.clone())
+}
+
+/// Notes something about a connection, seen from one end.
+pub(crate) fn note(w: &mut World, end: End, kind: Kind, fact: u64, what: &str) {
+    let facts = [end.conn.0 << 1 | end.side as u64, fact];
+    let now = w.now;
+    if !w.trace.is_readable() {
+        w.trace.note(now, kind, facts, || (String::new(), String::new()));
+        return;
+    }
+    let Some(conn) = w.net.conns.get(&end.conn) else { return };
+    let lane = lane(w, conn.halves[end.side].machine);
+    let peer = match conn.local {
+        true => conn.path.display().to_string(),
+        false => {
+            let machine = conn.halves[1 - end.side].machine;
+            format!("{} (port {})", machine.map_or("?", |id| &w.machine(id).name), conn.port)
+        }
+    };
+    let text = format!("net {what} {peer} #{}", end.conn.0);
+    w.trace.note(now, kind, facts, || (lane, text));
+}
+
+/// Starts to listen.
+pub fn listen(w: &mut World, machine: MachineId, port: Port) -> io::Result<(u64, Port)> {
+    let port = match port {
+        Port::Tcp(0) => Port::Tcp(w.net.ephemeral()),
+        other => other,
+    };
+    if w.net.listeners.contains_key(&(machine, port.clone())) {
+        return Err(io::ErrorKind::AddrInUse.into());
+    }
+    w.net.next_listener += 1;
+    let id = w.net.next_listener;
+    let listening = Listening { id, backlog: VecDeque::new(), waker: None };
+    w.net.listeners.insert((machine, port.clone()), listening);
+    Ok((id, port))
+}
+
+/// Stops listening; waiting connections are reset.
+pub fn unlisten(w: &mut World, machine: MachineId, port: &Port, id: u64) {
+    let key = (machine, port.clone());
+    if w.net.listeners.get(&key).is_none_or(|listening| listening.id != id) {
+        return;
+    }
+    let Some(listening) = w.net.listeners.remove(&key) else { return };
+    for conn in listening.backlog {
+        close(w, End { conn, side: 1 }, true);
+    }
+}
+
+/// Takes the next waiting connection, or remembers who waits.
+pub fn accept(w: &mut World, machine: MachineId, port: &Port, waker: &Waker) -> Option<ConnId> {
+    let listening = w.net.listeners.get_mut(&(machine, port.clone()))?;
+    let next = listening.backlog.pop_front();
+    if next.is_none() {
+        listening.waker = Some(waker.clone());
+    }
+    next
+}
+
+/// How an attempt to connect fared at its target.
+pub enum Knock {
+    /// Connected; the answer is back after this time.
+    Open(ConnId, Nanos),
+    /// Nobody listens; known after this time.
+    Refused(Nanos),
+    /// No answer.
+    Silence,
+}
+
+/// What is asked for when connecting.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// Who connects.
+    pub source: MachineId,
+    /// Its process.
+    pub process: ProcKey,
+    /// To which machine.
+    pub target: MachineId,
+    /// To which port.
+    pub port: Port,
+    /// Identity of the connecting process.
+    pub credential: PeerCredential,
+}
+
+/// A connection request reaches its target.
+pub fn knock(w: &mut World, ask: &Ask) -> Knock {
+    let (source, target) = (ask.source, ask.target);
+    let both_ways = w.net.passes(source, target) && w.net.passes(target, source);
+    if !w.machine(target).up || !both_ways {
+        return Knock::Silence;
+    }
+    let back = travel_time(w, target, source);
+    let key = (target, ask.port.clone());
+    let full = w.net.listeners.get(&key).map(|listening| listening.backlog.len() >= BACKLOG_MAX);
+    match full {
+        None => return Knock::Refused(back),
+        Some(true) => return Knock::Silence,
+        Some(false) => {}
+    }
+    let (local, port, path) = match &ask.port {
+        Port::Tcp(port) => (false, *port, PathBuf::new()),
+        Port::Local(path) => (true, 0, path.clone()),
+    };
+    let from = SocketAddr::new(w.machine(source).ip, w.net.ephemeral());
+    let addrs = [from, SocketAddr::new(w.machine(target).ip, port)];
+    w.net.next_conn += 1;
+    let id = ConnId(w.net.next_conn);
+    let half = |machine, process| Half { machine: Some(machine), process, ..Half::default() };
+    let halves = [half(source, Some(ask.process)), half(target, None)];
+    let credential = ask.credential;
+    w.net.conns.insert(id, Conn { halves, local, addrs, path, credential, port });
+    let listening = w.net.listeners.get_mut(&key).expect("it was looked up just now");
+    listening.backlog.push_back(id);
+    let waker = listening.waker.take();
+    w.wakes.extend(waker);
+    note(w, End { conn: id, side: 0 }, Kind::Connection, 1, "connects to");
+    Knock::Open(id, back)
+}
+
+/// Marks who holds the accepted end.
+pub fn adopt(w: &mut World, end: End, process: ProcKey) {
+    if let Some(half) = w.net.half(end) {
+        half.process = Some(process);
+    }
+}
+
+/// Sends bytes; how many were taken, or `None` to wait for room.
+pub fn write(w: &mut World, end: End, bytes: &[u8], waker: &Waker) -> io::Result<Option<usize>> {
+    let now = w.now;
+    let Some(conn) = w.net.conns.get_mut(&end.conn) else {
+        return Err(io::ErrorKind::BrokenPipe.into());
+    };
+    let own = &conn.halves[end.side];
+    if own.reset_arrives.is_some_and(|at| at <= now) {
+        return Err(io::ErrorKind::ConnectionReset.into());
+    }
+    if own.shut {
+        return Err(io::ErrorKind::BrokenPipe.into());
+    }
+    let room = BUFFER_MAX.saturating_sub(conn.halves[1 - end.side].inbox_len);
+    if room == 0 && !bytes.is_empty() {
+        conn.halves[end.side].write_waker = Some(waker.clone());
+        return Ok(None);
+    }
+    let taken = room.min(bytes.len());
+    let bytes = bytes[..taken].to_vec();
+    note_send(w, end, &bytes);
+    if tapped(w, end, &bytes) {
+        return Ok(Some(taken));
+    }
+    let arrives = arrival(w, end.other());
+    let Some(peer) = w.net.half(end.other()) else { return Ok(Some(taken)) };
+    peer.inbox_len += taken;
+    peer.inbox.push_back(Chunk { arrives, bytes, read: 0 });
+    if arrives != HELD {
+        w.schedule(arrives, Event::Arrive(end.other()));
+    }
+    Ok(Some(taken))
+}
+
+fn note_send(w: &mut World, end: End, bytes: &[u8]) {
+    let fact = digest_bytes(bytes);
+    if w.trace.is_readable() {
+        let what = format!("sends {} bytes{} to", bytes.len(), super::tap::describe(bytes));
+        note(w, end, Kind::Send, fact, &what);
+    } else {
+        note(w, end, Kind::Send, fact, "");
+    }
+}
+
+/// Lets the tap see what is sent; true when it swallowed the bytes.
+fn tapped(w: &mut World, end: End, _bytes: &[u8]) -> bool {
+    let Some(conn) = w.net.conns.get(&end.conn) else { return false };
+    if conn.local {
+        return false;
+    }
+    let (Some(source), Some(target)) =
+        (conn.halves[end.side].machine, conn.halves[1 - end.side].machine)
+    else {
+        return false;
+    };
+    let port = conn.port;
+    let process = conn.halves[end.side].process;
+    let (swallow, actions) = w.net.tap.sent(w.now, source, target, port, end.side == 0, process);
+    let now = w.now;
+    for action in actions {
+        w.schedule(now, Event::Call(action));
+    }
+    swallow
+}
+
+/// What a reader finds.
+pub enum Found {
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// The end.
+    End,
+    /// Nothing yet.
+    Nothing,
+}
+
+/// Takes up to `max` arrived bytes.
+pub fn read(w: &mut World, end: End, max: usize, waker: &Waker) -> io::Result<Found> {
+    let now = w.now;
+    let Some(conn) = w.net.conns.get_mut(&end.conn) else { return Ok(Found::End) };
+    let half = &mut conn.halves[end.side];
+    let mut taken = Vec::new();
+    while taken.len() < max {
+        let Some(chunk) = half.inbox.front_mut().filter(|chunk| chunk.arrives <= now) else {
+            break;
+        };
+        let part = (chunk.bytes.len() - chunk.read).min(max - taken.len());
+        taken.extend_from_slice(&chunk.bytes[chunk.read..chunk.read + part]);
+        chunk.read += part;
+        if chunk.read == chunk.bytes.len() {
+            half.inbox.pop_front();
+        }
+    }
+    if taken.is_empty() {
+        if half.reset_arrives.is_some_and(|at| at <= now) {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        let ended = half.end_arrives.is_some_and(|at| at <= now);
+        if ended && half.inbox.is_empty() {
+            return Ok(Found::End);
+        }
+        half.read_waker = Some(waker.clone());
+        return Ok(Found::Nothing);
+    }
+    half.inbox_len -= taken.len();
+    let writer = conn.halves[1 - end.side].write_waker.take();
+    w.wakes.extend(writer);
+    note(w, end, Kind::Read, taken.len() as u64, &format!("reads {} bytes from", taken.len()));
+    Ok(Found::Bytes(taken))
+}
+
+/// Whether the peer is done sending and nothing is left to read.
+pub fn hung_up(w: &World, end: End) -> bool {
+    let Some(half) = w.net.conns.get(&end.conn).map(|conn| &conn.halves[end.side]) else {
+        return true;
+    };
+    let ended = half.end_arrives.is_some_and(|at| at <= w.now);
+    let reset = half.reset_arrives.is_some_and(|at| at <= w.now);
+    reset || (ended && half.inbox.is_empty())
+}
+
+/// Ends the sending direction.
+pub fn shut(w: &mut World, end: End) {
+    let Some(half) = w.net.half(end) else { return };
+    if half.shut {
+        return;
+    }
+    half.shut = true;
+    say_end(w, end, false);
+}
+
+/// Tells the peer of `end` that nothing more comes; with `reset`, that all is lost.
+fn say_end(w: &mut World, end: End, reset: bool) {
+    let at = arrival(w, end.other());
+    let Some(peer) = w.net.half(end.other()) else { return };
+    let slot = if reset { &mut peer.reset_arrives } else { &mut peer.end_arrives };
+    slot.get_or_insert(at);
+    if at != HELD {
+        w.schedule(at, Event::Arrive(end.other()));
+    }
+}
+
+/// An end is closed: its stream was dropped.
+pub fn close(w: &mut World, end: End, reset: bool) {
+    let now = w.now;
+    let Some(conn) = w.net.conns.get(&end.conn) else { return };
+    let half = &conn.halves[end.side];
+    if half.dropped {
+        return;
+    }
+    let powered = half.machine.is_some_and(|id| w.machine(id).up) && !half.silent;
+    let shut = half.shut;
+    let unread = half.inbox.iter().any(|chunk| chunk.arrives <= now);
+    if powered {
+        let fact = u64::from(reset || unread) | 2;
+        note(w, end, Kind::Connection, fact, "closes the connection to");
+        if reset || unread {
+            say_end(w, end, true);
+        } else if !shut {
+            say_end(w, end, false);
+        }
+    }
+    if let Some(half) = w.net.half(end) {
+        half.dropped = true;
+        half.shut = true;
+        half.inbox.clear();
+        half.inbox_len = 0;
+        half.read_waker = None;
+        half.write_waker = None;
+    }
+    w.net.held.remove(&end);
+    forget_if_over(w, end.conn);
+}
+
+fn forget_if_over(w: &mut World, id: ConnId) {
+    let over = w.net.conns.get(&id).is_some_and(|c| c.halves.iter().all(|half| half.dropped));
+    if over {
+        w.net.conns.remove(&id);
+        for side in 0..2 {
+            w.net.held.remove(&End { conn: id, side });
+        }
+    }
+}
+
+/// A machine without power answers nothing, ever, on its old connections.
+pub fn silence(w: &mut World, machine: MachineId) {
+    for conn in w.net.conns.values_mut() {
+        for half in conn.halves.iter_mut().filter(|half| half.machine == Some(machine)) {
+            half.silent = true;
+        }
+    }
+}
+
+/// Something arrives at one end.
+pub fn arrive(w: &mut World, end: End) {
+    let Some(conn) = w.net.conns.get(&end.conn) else { return };
+    let half = &conn.halves[end.side];
+    let gone = half.dropped || half.silent;
+    let had_bytes = !half.inbox.is_empty() || half.inbox_len > 0 || gone;
+    let machine = half.machine.expect("both ends have a machine");
+    let peer_open = !conn.halves[1 - end.side].dropped;
+    if gone && had_bytes && peer_open {
+        // Nobody is there any more: a running machine answers with a reset, a dark one not at all.
+        let only_the_end = conn.halves[end.side].end_arrives == Some(w.now);
+        if w.machine(machine).up && !only_the_end {
+            say_end(w, end, true);
+        }
+        return;
+    }
+    let Some(half) = w.net.half(end) else { return };
+    let wakers = [half.read_waker.take(), half.write_waker.take()];
+    w.wakes.extend(wakers.into_iter().flatten());
+}

@@ -1,0 +1,244 @@
+//! Scripted processes: what a simulated job does, told by `#SIM` lines of its script.
+//!
+//! `#SIM run=5s exit=0 ignore_term output=1024 leave=30s unkillable=2s key=c1-7 cpus=2 mem=100`
+
+use std::time::Duration;
+
+use flurm_rt::ExitStatus;
+
+use super::history::{Effect, Gone};
+use super::process::{self, ProcKey};
+use super::{MILLI, Nanos, SECOND};
+
+/// What a job does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// How long it runs.
+    pub run: Nanos,
+    /// Its exit code.
+    pub exit: u8,
+    /// It ignores SIGTERM.
+    pub ignore_term: bool,
+    /// After SIGTERM it takes this long to end.
+    pub term_after: Nanos,
+    /// SIGKILL takes this long to work (a process stuck in the kernel).
+    pub unkillable: Nanos,
+    /// Bytes it writes to its standard output.
+    pub output: u64,
+    /// A background process it leaves behind runs this long after it.
+    pub leave: Nanos,
+    /// The submission it belongs to.
+    pub key: Option<String>,
+    /// CPUs its client asked for.
+    pub cpus: u32,
+    /// Memory its client asked for, MiB.
+    pub memory_mib: u64,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            run: 100 * MILLI,
+            exit: 0,
+            ignore_term: false,
+            term_after: 0,
+            unkillable: 0,
+            output: 0,
+            leave: 0,
+            key: None,
+            cpus: 1,
+            memory_mib: 0,
+        }
+    }
+}
+
+/// Reads a span: `250ms`, `5s`, `3m`.
+pub fn parse_span(text: &str) -> Result<Nanos, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: f64 = number.parse().map_err(|_| format!("`{text}` is not a span of time"))?;
+    let unit = match unit {
+        "us" => 1_000.0,
+        "ms" => MILLI as f64,
+        "s" => SECOND as f64,
+        "m" => 60.0 * SECOND as f64,
+        "h" => 3600.0 * SECOND as f64,
+        _ => return Err(format!("`{text}` needs a unit: us, ms, s, m or h")),
+    };
+    Ok((number * unit) as Nanos)
+}
+
+impl Plan {
+    /// Reads the `#SIM` lines of a script.
+    pub fn parse(script: &str) -> Result<Self, String> {
+        let mut plan = Self::default();
+        let lines = script.lines().filter_map(|line| line.strip_prefix("#SIM "));
+        for word in lines.flat_map(str::split_whitespace) {
+            plan.set(word)?;
+        }
+        Ok(plan)
+    }
+
+    fn set(&mut self, word: &str) -> Result<(), String> {
+        let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        let number = || value.parse::<u64>().map_err(|_| format!("`{word}` needs a number"));
+        match name {
+            "run" => self.run = parse_span(value)?,
+            "exit" => self.exit = number()? as u8,
+            "ignore_term" => self.ignore_term = true,
+            "term_after" => self.term_after = parse_span(value)?,
+            "unkillable" => self.unkillable = parse_span(value)?,
+            "output" => self.output = number()?,
+            "leave" => self.leave = parse_span(value)?,
+            "key" => self.key = Some(value.to_owned()),
+            "cpus" => self.cpus = number()? as u32,
+            "mem" => self.memory_mib = number()?,
+            _ => return Err(format!("`{name}` is not something a simulated job can do")),
+        }
+        Ok(())
+    }
+
+    /// The script that makes a simulated job do this.
+    pub fn script(&self) -> String {
+        let ms = |span: Nanos| Duration::from_nanos(span).as_millis();
+        let mut words = format!("run={}ms exit={} cpus={}", ms(self.run), self.exit, self.cpus);
+        let mut add = |word: String| words.push_str(&format!(" {word}"));
+        if self.ignore_term {
+            add("ignore_term".into());
+        }
+        for (name, span) in [
+            ("term_after", self.term_after),
+            ("unkillable", self.unkillable),
+            ("leave", self.leave),
+        ] {
+            if span > 0 {
+                add(format!("{name}={}ms", ms(span)));
+            }
+        }
+        for (name, number) in [("output", self.output), ("mem", self.memory_mib)] {
+            if number > 0 {
+                add(format!("{name}={number}"));
+            }
+        }
+        if let Some(key) = &self.key {
+            add(format!("key={key}"));
+        }
+        format!("#!/bin/sh\n#SIM {words}\n")
+    }
+}
+
+/// A step of a scripted process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It reaches its end.
+    Finish,
+    /// A signal takes effect.
+    Die(u8),
+}
+
+/// Where a scripted process stands.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// What it does.
+    pub plan: Plan,
+    /// The event that will end it.
+    pub next: Option<(Nanos, u64)>,
+    /// Time left while it is stopped.
+    pub stopped_with: Option<Nanos>,
+}
+
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+const SIGCHLD: i32 = 17;
+const SIGCONT: i32 = 18;
+const SIGSTOP: i32 = 19;
+const SIGTSTP: i32 = 20;
+const SIGURG: i32 = 23;
+const SIGWINCH: i32 = 28;
+
+/// What a signal does to a scripted process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reaction {
+    /// Nothing.
+    None,
+    /// It stops.
+    Stop,
+    /// It goes on.
+    Continue,
+    /// It dies after a while.
+    Die(Nanos),
+}
+
+impl Plan {
+    /// What a signal does.
+    pub fn reaction(&self, signal: i32) -> Reaction {
+        match signal {
+            0 | SIGCHLD | SIGURG | SIGWINCH => Reaction::None,
+            SIGSTOP | SIGTSTP => Reaction::Stop,
+            SIGCONT => Reaction::Continue,
+            SIGKILL => Reaction::Die(self.unkillable),
+            SIGTERM if self.ignore_term => Reaction::None,
+            SIGTERM => Reaction::Die(self.term_after),
+            _ => Reaction::Die(0),
+        }
+    }
+}
+
+/// Makes a step of a scripted process. Called when its event is due.
+pub fn step(key: ProcKey, step: Step) {
+    let status = match step {
+        Step::Finish => {
+            leave_child(key);
+            super::with(|w| {
+                let process = w.processes.get(key)?;
+                Some(ExitStatus::exited(process.script.as_ref()?.plan.exit))
+            })
+        }
+        Step::Die(signal) => Some(ExitStatus::signaled(signal)),
+    };
+    if let Some(status) = status {
+        process::end(key, Gone::Ended(status.0));
+    }
+}
+
+fn leave_child(key: ProcKey) {
+    super::with(|w| {
+        let Some(parent) = w.processes.get(key).cloned() else { return };
+        let Some(script) = &parent.script else { return };
+        let leave = script.plan.leave;
+        if leave == 0 {
+            return;
+        }
+        let plan = Plan { run: leave, leave: 0, output: 0, ..script.plan.clone() };
+        let at = w.now();
+        let child = process::insert_script(w, &parent, plan);
+        w.history.push(at, Effect::Started(child));
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_tells_what_the_job_does() {
+        let text = "#!/bin/sh\n#SBATCH -n1\n#SIM run=2.5s exit=3 ignore_term\n#SIM key=c1-7\n";
+        let plan = Plan::parse(text).unwrap();
+        assert_eq!((plan.run, plan.exit, plan.ignore_term), (2_500 * MILLI, 3, true));
+        assert_eq!(Plan::parse(&plan.script()).unwrap(), plan);
+        assert_eq!(
+            Plan::parse("#SIM dance").unwrap_err(),
+            "`dance` is not something a simulated job can do"
+        );
+        assert!(Plan::parse("#SIM run=5").unwrap_err().contains("needs a unit"));
+    }
+
+    #[test]
+    fn only_kill_cannot_be_ignored() {
+        let plan = Plan { ignore_term: true, ..Plan::default() };
+        assert_eq!(plan.reaction(SIGTERM), Reaction::None);
+        assert_eq!(plan.reaction(SIGKILL), Reaction::Die(0));
+        assert_eq!(plan.reaction(SIGSTOP), Reaction::Stop);
+        assert_eq!(plan.reaction(0), Reaction::None);
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use crate::{Codec, DecodeError, Gen, Reader, Release, Schema, Visitor, Wire, Writer};
+use crate::{Codec, DecodeError, Gen, Reader, Release, Schema, StepId, Visitor, Wire, Writer};
 
 /// A byte that says whether the value follows, then the value: `Option<T>`.
 pub struct Flag8;
@@ -59,6 +59,44 @@ impl Codec<u16> for U16In32 {
 
     fn sample(g: &mut Gen) -> u16 {
         u16::sample(g)
+    }
+}
+
+/// A job and a step as two numbers before 25.11, as a whole step id from then on.
+pub struct JobAndStep;
+
+impl Codec<StepId> for JobAndStep {
+    const KIND: &'static str = "job_and_step";
+
+    fn encode(value: &StepId, w: &mut Writer) {
+        if w.release() >= Release::V25_11 {
+            return value.encode(w);
+        }
+        w.u32(value.job_id);
+        w.u32(value.step_id);
+    }
+
+    fn decode(r: &mut Reader<'_>) -> Result<StepId, DecodeError> {
+        if r.release() >= Release::V25_11 {
+            return StepId::decode(r);
+        }
+        let job_id = r.u32()?;
+        r.u32().map(|step_id| StepId::step(job_id, step_id))
+    }
+
+    fn sample(g: &mut Gen) -> StepId {
+        if g.release() >= Release::V25_11 {
+            return StepId::sample(g);
+        }
+        StepId::step(u32::sample(g), u32::sample(g))
+    }
+
+    fn view(value: &StepId, v: &mut dyn Visitor) {
+        value.view(v);
+    }
+
+    fn schema(release: Release, s: &mut Schema) {
+        s.kind(if release >= Release::V25_11 { "step_id+sluid" } else { "u32 u32" });
     }
 }
 

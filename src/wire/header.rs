@@ -179,17 +179,24 @@ pub struct Start {
 }
 
 impl Start {
-    /// Reads the start of a header. Peers before 22.05 have one more field, which is skipped.
+    /// Reads the start of a header. Peers before 22.05 have one more field, which is skipped. The
+    /// hello to an accounting daemon, and nothing else, has its type in front a second time.
     pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let mut version = r.u16()?;
-        if version == names::REQUEST_PERSIST_INIT {
+        let repeats_type = version == names::REQUEST_PERSIST_INIT;
+        if repeats_type {
             version = r.u16()?;
         }
         let flags = r.u16()?;
         if matches!(Release::for_peer(version), Err(Unsupported::Older(_))) {
             r.u16()?;
         }
-        Ok(Self { version, flags, msg_type: r.u16()? })
+        let msg_type = r.u16()?;
+        let is_hello = flags & flags::DBD_CONNECTION != 0;
+        if repeats_type != is_hello || is_hello && msg_type != names::REQUEST_PERSIST_INIT {
+            return Err(r.invalid("the hello to an accounting daemon is malformed"));
+        }
+        Ok(Self { version, flags, msg_type })
     }
 }
 

@@ -16,7 +16,9 @@ pub struct Registered {
     pub since: Release,
     /// Last release that has it.
     pub until: Release,
-    schema: fn(Release) -> Vec<String>,
+    /// The record that is its body, as declared; `None` for an empty body.
+    pub body: Option<&'static str>,
+    schema: fn(Release) -> Schema,
     sample: fn(&mut Gen) -> Message,
 }
 
@@ -27,7 +29,7 @@ impl Registered {
     }
 
     /// Its layout in a release.
-    pub fn schema(&self, release: Release) -> Vec<String> {
+    pub fn schema(&self, release: Release) -> Schema {
         (self.schema)(release)
     }
 
@@ -68,6 +70,7 @@ macro_rules! messages {
                     name: stringify!($name),
                     since: or_release!(OLDEST $($since)?),
                     until: or_release!(NEWEST $($until)?),
+                    body: messages!(@body $($body)?),
                     schema: messages!(@schema $($body)?),
                     sample: messages!(@sample $variant $($body)?),
                 },
@@ -114,7 +117,9 @@ macro_rules! messages {
             }
         }
     };
-    (@schema) => { |_| Vec::new() };
+    (@body) => { None };
+    (@body $body:ty) => { Some(stringify!($body)) };
+    (@schema) => { |_| Schema::default() };
     (@schema $body:ty) => { Schema::of::<$body> };
     (@sample $variant:ident) => { |_| Message::$variant };
     (@sample $variant:ident $body:ty) => { |g| Message::$variant(<$body as Wire>::sample(g)) };
@@ -162,7 +167,63 @@ impl Message {
 }
 
 messages! {
+    REQUEST_NODE_REGISTRATION_STATUS => RequestNodeRegistrationStatus;
+    REQUEST_RECONFIGURE => RequestReconfigure;
+    REQUEST_RECONFIGURE_WITH_CONFIG => RequestReconfigureWithConfig(m::ConfigResponse);
+    REQUEST_SHUTDOWN => RequestShutdown(m::Shutdown);
+    REQUEST_RECONFIGURE_SACKD => RequestReconfigureSackd(m::ConfigResponse) since V23_11;
     REQUEST_PING => RequestPing;
+    REQUEST_CONTROL => RequestControl;
+    REQUEST_HEALTH_CHECK => RequestHealthCheck;
+    REQUEST_TAKEOVER => RequestTakeover;
+    RESPONSE_PING_SLURMD => ResponsePingSlurmd(m::PingSlurmd);
+    REQUEST_ACCT_GATHER_UPDATE => RequestAcctGatherUpdate;
+    REQUEST_BUILD_INFO => RequestBuildInfo(m::LastUpdate);
+    REQUEST_JOB_INFO => RequestJobInfo(m::JobInfoRequest);
+    REQUEST_NODE_INFO => RequestNodeInfo(m::InfoRequest);
+    REQUEST_PARTITION_INFO => RequestPartitionInfo(m::InfoRequest);
+    REQUEST_JOB_ID => RequestJobId(m::JobIdRequest);
+    RESPONSE_JOB_ID => ResponseJobId(m::JobIdResponse);
+    REQUEST_CONFIG => RequestConfig(m::ConfigRequest);
+    RESPONSE_CONFIG => ResponseConfig(m::ConfigResponse);
+    REQUEST_JOB_INFO_SINGLE => RequestJobInfoSingle(m::JobQuery);
+    REQUEST_RESERVATION_INFO => RequestReservationInfo(m::ReservationInfoRequest);
+    REQUEST_JOB_USER_INFO => RequestJobUserInfo(m::JobUserInfoRequest);
+    REQUEST_NODE_INFO_SINGLE => RequestNodeInfoSingle(m::NodeInfoSingleRequest);
+    REQUEST_HOSTLIST_EXPANSION => RequestHostlistExpansion(m::HostlistExpansion) since V25_05;
+    RESPONSE_HOSTLIST_EXPANSION => ResponseHostlistExpansion(m::HostlistExpansion) since V25_05;
+    REQUEST_FED_INFO => RequestFedInfo;
+    RESPONSE_FED_INFO => ResponseFedInfo(m::FedInfo);
+    REQUEST_BATCH_SCRIPT => RequestBatchScript(m::JobQuery);
+    RESPONSE_BATCH_SCRIPT => ResponseBatchScript(m::BatchScript);
+    REQUEST_CONTROL_STATUS => RequestControlStatus;
+    RESPONSE_CONTROL_STATUS => ResponseControlStatus(m::ControlStatus);
+    REQUEST_JOB_STATE => RequestJobState(m::JobStateRequest) since V23_11;
+    RESPONSE_JOB_STATE => ResponseJobState(m::JobStateResponse) since V23_11;
+    RESPONSE_SUBMIT_BATCH_JOB => ResponseSubmitBatchJob(m::SubmitResponse);
+    REQUEST_JOB_ALLOCATION_INFO => RequestJobAllocationInfo(m::JobAllocInfo);
+    REQUEST_JOB_READY => RequestJobReady(m::JobQuery);
+    RESPONSE_JOB_READY => ResponseJobReady(m::ReturnCode);
+    REQUEST_JOB_END_TIME => RequestJobEndTime(m::JobAllocInfo);
+    REQUEST_HET_JOB_ALLOC_INFO => RequestHetJobAllocInfo(m::JobAllocInfo);
+    REQUEST_CANCEL_JOB_STEP => RequestCancelJobStep(m::JobStepKill);
+    REQUEST_SUSPEND => RequestSuspend(m::Suspend);
+    REQUEST_COMPLETE_JOB_ALLOCATION => RequestCompleteJobAllocation(m::CompleteJobAllocation);
+    REQUEST_COMPLETE_BATCH_SCRIPT => RequestCompleteBatchScript(Box<m::CompleteBatchScript>);
+    REQUEST_JOB_REQUEUE => RequestJobRequeue(m::Requeue);
+    REQUEST_DAEMON_STATUS => RequestDaemonStatus;
+    REQUEST_KILL_JOB => RequestKillJob(m::JobStepKill);
+    RESPONSE_JOB_ARRAY_ERRORS => ResponseJobArrayErrors(m::JobArrayErrors);
+    REQUEST_TOP_JOB => RequestTopJob(m::TopJob);
+    REQUEST_KILL_JOBS => RequestKillJobs(Box<m::KillJobs>) since V23_11;
+    RESPONSE_KILL_JOBS => ResponseKillJobs(m::KillJobsResponse) since V23_11;
+    REQUEST_SIGNAL_TASKS => RequestSignalTasks(m::SignalTasks);
+    REQUEST_TERMINATE_TASKS => RequestTerminateTasks(m::SignalTasks);
+    MESSAGE_EPILOG_COMPLETE => MessageEpilogComplete(m::EpilogComplete);
+    SRUN_PING => SrunPing;
+    SRUN_TIMEOUT => SrunTimeout(m::SrunTimeout);
+    SRUN_REQUEST_SUSPEND => SrunRequestSuspend(m::Suspend);
+    SRUN_STEP_SIGNAL => SrunStepSignal(m::JobStepKill);
     RESPONSE_SLURM_RC => ResponseSlurmRc(m::ReturnCode);
     RESPONSE_SLURM_RC_MSG => ResponseSlurmRcMsg(m::RcMsg);
     RESPONSE_FORWARD_FAILED => ResponseForwardFailed;

@@ -1,20 +1,33 @@
 //! The layout of a message in one release as rows of text: for documents and for the lock.
 
-use crate::{Release, Wire};
+use std::collections::BTreeMap;
 
-/// Collects a layout's rows.
+use crate::{FieldInfo, Release, Wire};
+
+/// Collects a layout's rows and the records it is made of.
 #[derive(Debug, Default)]
 pub struct Schema {
     path: Vec<&'static str>,
     rows: Vec<String>,
+    records: BTreeMap<&'static str, &'static [FieldInfo]>,
 }
 
 impl Schema {
-    /// The rows of `T`, in wire order, as `path kind`.
-    pub fn of<T: Wire>(release: Release) -> Vec<String> {
+    /// The layout of `T`.
+    pub fn of<T: Wire>(release: Release) -> Self {
         let mut schema = Self::default();
         T::schema(release, &mut schema);
-        schema.rows
+        schema
+    }
+
+    /// One row `path kind` for each value, in wire order.
+    pub fn rows(&self) -> &[String] {
+        &self.rows
+    }
+
+    /// The tables of the records that occur, by name.
+    pub const fn records(&self) -> &BTreeMap<&'static str, &'static [FieldInfo]> {
+        &self.records
     }
 
     /// Goes into a field.
@@ -25,6 +38,11 @@ impl Schema {
     /// Leaves the field entered last.
     pub fn leave(&mut self) {
         self.path.pop().expect("enter and leave are paired");
+    }
+
+    /// A record stands here.
+    pub fn record(&mut self, name: &'static str, fields: &'static [FieldInfo]) {
+        self.records.insert(name, fields);
     }
 
     /// A value of a kind stands here.

@@ -143,3 +143,15 @@ impl Visitor for Json {
         self.push("null");
     }
 }
+
+impl Json {
+    /// What was written so far.
+    pub fn text(&self) -> &str {
+        &self.out
+    }
+
+    /// Whether every record and list has been closed.
+    pub fn is_balanced(&self) -> bool {
+        self.lists.is_empty()
+    }
+}

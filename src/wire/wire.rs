@@ -67,6 +67,8 @@ pub trait Record: Wire {
 pub struct FieldInfo {
     /// The field's name.
     pub name: &'static str,
+    /// Its Rust type, or the codec's name.
+    pub declared: &'static str,
     /// Its wire kind.
     pub kind: &'static str,
     /// First release that has it.

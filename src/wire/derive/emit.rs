@@ -66,7 +66,8 @@ pub(crate) fn all(declaration: &Declaration) -> TokenStream {
             }
 
             fn schema(release: ::flurm_wire::Release, s: &mut ::flurm_wire::Schema) {
-                let _ = (release, &mut *s);
+                let _ = release;
+                s.record(#text, <Self as ::flurm_wire::Record>::FIELDS);
                 #schema
             }
         }
@@ -222,6 +223,12 @@ fn field_info(field: &Field) -> TokenStream {
     let (name, kind) = (field.name.to_string(), &field.kind);
     let (since, until) = (release(field.range.since), release(field.range.until));
     let conditional = field.when.is_some();
+    let declared = match (&field.constant, &field.codec) {
+        (Some(constant), _) => quote!(#constant),
+        (None, Some(codec)) => quote!(#codec),
+        (None, None) => quote!(#kind),
+    };
+    let declared = declared.to_string().replace(' ', "");
     let kind = match (&field.constant, &field.codec) {
         (Some(_), _) => quote!("filler"),
         (None, Some(codec)) => quote!(<#codec as ::flurm_wire::Codec<#kind>>::KIND),
@@ -229,7 +236,7 @@ fn field_info(field: &Field) -> TokenStream {
     };
     quote! {
         ::flurm_wire::FieldInfo {
-            name: #name, kind: #kind, since: #since, until: #until, conditional: #conditional,
+            name: #name, declared: #declared, kind: #kind, since: #since, until: #until, conditional: #conditional,
         }
     }
 }

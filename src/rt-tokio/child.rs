@@ -359,9 +359,12 @@ impl<'a> Prepared<'a> {
     }
 
     unsafe fn open_streams(&self) {
-        let stages = [SpawnStage::Stdin, SpawnStage::Stdout, SpawnStage::Stderr];
-        let mut fd = 0;
-        for (target, stage) in self.plan.streams.iter().zip(stages) {
+        let places = [
+            (libc::STDIN_FILENO, SpawnStage::Stdin),
+            (libc::STDOUT_FILENO, SpawnStage::Stdout),
+            (libc::STDERR_FILENO, SpawnStage::Stderr),
+        ];
+        for (target, (fd, stage)) in self.plan.streams.iter().zip(places) {
             // SAFETY: paths are C strings of the plan; descriptors are this child's own.
             unsafe {
                 match target {
@@ -380,7 +383,6 @@ impl<'a> Prepared<'a> {
                     }
                 }
             }
-            fd += 1;
         }
     }
 
@@ -445,15 +447,19 @@ fn retry(mut call: impl FnMut() -> c_int) -> c_int {
     }
 }
 
-/// The program starts with the defaults, not with what the daemon ignores or handles.
+/// The program starts with the defaults, not with what the daemon ignores or handles. Asks the
+/// kernel itself, since the C library keeps two signals from its callers.
 unsafe fn reset_dispositions() {
+    /// Room for the kernel's own structure; all zero is the default disposition.
+    const DEFAULT: [u64; 8] = [0; 8];
+    /// Bytes of the kernel's signal set.
+    const SET_BYTES: usize = 8;
     for signal in 1..=SIGNAL_MAX {
-        // SAFETY: a zeroed action is the default disposition. Signals that cannot be changed say
-        // EINVAL, which is as good.
+        // SAFETY: the structure is read only and larger than the kernel's. The two signals whose
+        // disposition cannot be changed say EINVAL, which is as good.
         unsafe {
-            let mut default: libc::sigaction = std::mem::zeroed();
-            default.sa_sigaction = libc::SIG_DFL;
-            libc::sigaction(signal, &default, ptr::null_mut());
+            let none = ptr::null_mut::<u64>();
+            libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), none, SET_BYTES);
         }
     }
 }

@@ -73,6 +73,7 @@ pub trait Fs: Send + Sync + 'static {
 }
 
 /// An open file. Operations on one file are issued one at a time by its owner.
+#[expect(clippy::len_without_is_empty, reason = "a length takes a round trip; empty is len 0")]
 pub trait File: Send + Sync + 'static {
     /// Reads up to `len` bytes at `offset`; fewer at the end of the file.
     fn read_at(

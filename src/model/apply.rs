@@ -1,18 +1,190 @@
 //! Commands take effect.
+//!
+//! Applying is total: a command that cannot be done is answered with a refusal and changes nothing
+//! but the time. Reports of nodes that come late or twice are answered with `Reply::Stale`.
 
-use crate::{Applied, Cluster, Command, Errno, Refusal, Reply};
+use std::collections::BTreeMap;
+
+use flurm_base::{AttemptId, JobId, Time};
+
+use crate::index::over_time_limit_of;
+use crate::{
+    Allocation, Applied, Cluster, Command, Errno, Event, Job, JobBase, JobFlags, Node, NodeName,
+    Refusal, Reply,
+};
+
+/// The answer to a command before it is wrapped: refusals travel as errors.
+pub(crate) type Outcome = Result<Reply, Refusal>;
+/// Where events go.
+pub(crate) type Events = Vec<Event>;
+/// The table of nodes.
+pub(crate) type Nodes = BTreeMap<NodeName, Node>;
 
 impl Cluster {
     /// Changes the cluster as a committed command says. Never fails: what cannot be done is
     /// answered with a refusal and changes nothing.
     pub fn apply(&mut self, command: &Command) -> Applied {
-        let _ = command;
-        let refusal = Refusal::from(Errno::NotSupported);
-        Applied { reply: Reply::Refused(refusal), events: Vec::new() }
+        let mut events = Vec::new();
+        let outcome = self.dispatch(command, &mut events);
+        let reply = outcome.unwrap_or_else(Reply::Refused);
+        Applied { reply, events }
     }
 
-    /// Whether everything that must be true is: the first thing that is not, in words.
-    pub fn check(&self) -> Result<(), String> {
-        Ok(())
+    fn dispatch(&mut self, command: &Command, events: &mut Events) -> Outcome {
+        match command {
+            Command::Configure { at, config } => self.configure(*at, config, events),
+            Command::Submit { at, key, by, spec } => self.submit(*at, *key, *by, spec, events),
+            Command::Update { at, job, by, changes } => {
+                self.update_job(*at, *job, *by, changes, events)
+            }
+            Command::Requeue { at, job, by: _, flags } => {
+                self.requeue_by_hand(*at, *job, *flags, events)
+            }
+            Command::Kill { at, job, by: _, signal, flags } => {
+                self.kill(*at, *job, *signal, *flags, events)
+            }
+            Command::Schedule { at, starts, reasons } => {
+                Ok(self.schedule(*at, starts, reasons, events))
+            }
+            Command::LaunchConfirmed { at, job, attempt, node } => {
+                Ok(self.launch_confirmed(*at, *job, *attempt, node, events))
+            }
+            Command::LaunchFailed { at, job, attempt, node, errno } => {
+                Ok(self.launch_failed(*at, *job, *attempt, node, *errno, events))
+            }
+            Command::BatchComplete { at, end } => Ok(self.batch_complete(*at, end, events)),
+            Command::EpilogComplete { at, job, attempt, node, rc } => {
+                Ok(self.epilog_complete(*at, *job, *attempt, node, *rc, events))
+            }
+            Command::SignalDelivered { job, attempt, sequence } => {
+                Ok(self.signal_delivered(*job, *attempt, *sequence, events))
+            }
+            Command::TimeLimitReached { at, job, attempt } => {
+                Ok(self.time_limit_reached(*at, *job, *attempt, events))
+            }
+            Command::NodeRegistered { at, node, facts, running } => {
+                self.node_registered(*at, node, facts, running, events)
+            }
+            Command::NodeNotResponding { at, node } => self.node_not_responding(*at, node, events),
+            Command::NodeResponding { at, node, cpu_load, free_memory_mb } => {
+                self.node_responding(*at, node, *cpu_load, *free_memory_mb, events)
+            }
+            Command::NodeDown { at, node, cause } => self.node_down(*at, node, *cause, events),
+            Command::UpdateNode { at, node, by, changes } => {
+                self.update_node(*at, node, *by, changes, events)
+            }
+            Command::UpdatePartition { at, by: _, create, partition } => {
+                self.update_partition(*at, *create, partition, events)
+            }
+            Command::DeletePartition { at, by: _, partition } => {
+                self.delete_partition(*at, partition, events)
+            }
+            Command::Purge { at } => Ok(self.purge(*at, events)),
+        }
     }
+
+    /// Changes a job with the indexes kept in step. The job must exist.
+    pub(crate) fn change_job<R>(
+        &mut self,
+        at: Time,
+        id: JobId,
+        change: impl FnOnce(&mut Job, &Nodes) -> R,
+    ) -> R {
+        let job = self.jobs.get_mut(&id).expect("callers change jobs that they found");
+        let over = over_time_limit_of(&self.partitions, &self.settings, job);
+        self.index.remove(job, over);
+        let result = change(job, &self.nodes);
+        settle_completing(job);
+        let over = over_time_limit_of(&self.partitions, &self.settings, job);
+        self.index.insert(job, over);
+        self.updated.jobs = self.updated.jobs.max(at);
+        result
+    }
+
+    /// Adds a job. Its number must be new.
+    pub(crate) fn add_job(&mut self, at: Time, job: Job) {
+        let over = over_time_limit_of(&self.partitions, &self.settings, &job);
+        self.index.insert(&job, over);
+        let earlier = self.jobs.insert(job.id, job);
+        assert!(earlier.is_none(), "a job's number was given twice");
+        self.updated.jobs = self.updated.jobs.max(at);
+    }
+
+    /// Forgets a job.
+    pub(crate) fn remove_job(&mut self, at: Time, id: JobId) {
+        let job = self.jobs.remove(&id).expect("callers remove jobs that they found");
+        let over = over_time_limit_of(&self.partitions, &self.settings, &job);
+        self.index.remove(&job, over);
+        self.updated.jobs = self.updated.jobs.max(at);
+    }
+
+    /// Changes a node. It must exist.
+    pub(crate) fn change_node<R>(
+        &mut self,
+        at: Time,
+        name: &NodeName,
+        events: &mut Events,
+        change: impl FnOnce(&mut Node) -> R,
+    ) -> R {
+        let node = self.nodes.get_mut(name).expect("callers change nodes that they found");
+        let before = node.clone();
+        let result = change(node);
+        if *node != before {
+            self.touch_node(at, name, events);
+        }
+        result
+    }
+
+    /// Says that a node looks different.
+    pub(crate) fn touch_node(&mut self, at: Time, name: &NodeName, events: &mut Events) {
+        self.updated.nodes = self.updated.nodes.max(at);
+        let event = Event::NodeChanged(name.clone());
+        if !events.contains(&event) {
+            events.push(event);
+        }
+    }
+
+    /// A new attempt's id, larger than any before: cluster, milliseconds and a counter, as Slurm
+    /// builds its own.
+    pub(crate) fn next_attempt(&mut self, at: Time) -> AttemptId {
+        let millis = u64::try_from(at.0 / 1_000).unwrap_or(0) & ((1 << ATTEMPT_MILLIS_BITS) - 1);
+        let fresh = millis << ATTEMPT_COUNT_BITS;
+        let cluster = u64::from(self.cluster_id) << (ATTEMPT_MILLIS_BITS + ATTEMPT_COUNT_BITS);
+        self.attempt_last = (cluster | fresh).max(self.attempt_last.saturating_add(1));
+        AttemptId(self.attempt_last)
+    }
+
+    /// The priority of a job that enters the queue: each one less than the one before.
+    pub(crate) fn next_priority(&mut self, nice: i32) -> u32 {
+        self.priority_next = self.priority_next.saturating_sub(1).max(1);
+        let wanted = i64::from(self.priority_next) - i64::from(nice);
+        let priority = wanted.clamp(1, i64::from(PRIORITY_MAX));
+        u32::try_from(priority).expect("clamped to what fits")
+    }
+
+    /// A job that exists, or Slurm's refusal.
+    pub(crate) fn find_job(&self, id: JobId) -> Result<&Job, Refusal> {
+        self.jobs.get(&id).ok_or_else(|| Refusal::from(Errno::InvalidJobId))
+    }
+
+    /// A node that exists, or Slurm's refusal.
+    pub(crate) fn find_node(&self, name: &NodeName) -> Result<&Node, Refusal> {
+        self.nodes.get(name).ok_or_else(|| Refusal::from(Errno::InvalidNodeName))
+    }
+}
+
+/// Bits of an attempt's id that hold milliseconds.
+const ATTEMPT_MILLIS_BITS: u32 = 42;
+/// Bits of an attempt's id that count within a millisecond.
+const ATTEMPT_COUNT_BITS: u32 = 10;
+/// The first job's priority is one less.
+pub(crate) const PRIORITY_FIRST: u32 = 0xffff_0000;
+/// The highest priority: above it lie Slurm's NO_VAL and INFINITE.
+pub(crate) const PRIORITY_MAX: u32 = 0xffff_fffd;
+
+/// COMPLETING is on exactly while a job that does not run still holds resources.
+fn settle_completing(job: &mut Job) {
+    let runs = matches!(job.base, JobBase::Running | JobBase::Suspended);
+    let holds = job.allocation.as_ref().is_some_and(Allocation::is_open);
+    job.flags.set(JobFlags::COMPLETING, holds && !runs);
 }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use flurm_base::{AttemptId, JobId, Time};
+use flurm_base::{AttemptId, JobId, RequestKey, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, CodecError, KIND_COMMAND, KIND_SNAPSHOT};
 use crate::index::Index;
 use crate::{
-    Command, Job, JobBase, JobFlags, Launch, Node, NodeBase, NodeFlags, NodeName, NodeUse, Order,
-    Partition, PartitionName, RequestKey, Settings, ShareState,
+    Command, EndCause, Job, JobBase, Launch, Node, NodeBase, NodeFlags, NodeName, NodeUse, Order,
+    Partition, PartitionName, Settings, ShareState,
 };
 
 /// When each table last changed: lets a client that has seen it be told "no change".
@@ -25,6 +25,14 @@ pub struct Updated {
     pub config: Time,
 }
 
+/// What became of an earlier request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Accepted {
+    pub(crate) job: JobId,
+    pub(crate) attempt: AttemptId,
+    pub(crate) at: Time,
+}
+
 /// The whole replicated state. Changed by `apply` only.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cluster {
@@ -33,12 +41,11 @@ pub struct Cluster {
     pub(crate) jobs: BTreeMap<JobId, Job>,
     pub(crate) nodes: BTreeMap<NodeName, Node>,
     pub(crate) partitions: BTreeMap<PartitionName, Partition>,
-    pub(crate) requests: BTreeMap<RequestKey, (JobId, Time)>,
+    pub(crate) requests: BTreeMap<RequestKey, Accepted>,
     pub(crate) job_id_next: u32,
     pub(crate) attempt_last: u64,
-    pub(crate) priority_lowest: u32,
+    pub(crate) priority_next: u32,
     pub(crate) updated: Updated,
-    pub(crate) latest: Time,
     pub(crate) starts_refused: u64,
     #[serde(skip)]
     pub(crate) index: Index,
@@ -92,7 +99,7 @@ impl Cluster {
 
     /// The job an earlier submission with this key became.
     pub fn submitted(&self, key: &RequestKey) -> Option<JobId> {
-        self.requests.get(key).map(|(job, _)| *job)
+        self.requests.get(key).map(|accepted| accepted.job)
     }
 
     /// All nodes, in the configuration's order.
@@ -222,9 +229,9 @@ impl Cluster {
 
     fn terminate_orders(&self, id: JobId) -> Vec<Order> {
         let Some(job) = self.jobs.get(&id) else { return Vec::new() };
-        let (Some(allocation), Some(cause)) = (&job.allocation, job.end_cause) else {
-            return Vec::new();
-        };
+        let Some(allocation) = &job.allocation else { return Vec::new() };
+        // A job that goes on without a failed node has no cause of its own yet.
+        let cause = job.end_cause.unwrap_or(EndCause::Killed);
         let order = |share: &crate::Share| match share.state {
             ShareState::Ending { since } => Some(Order::Terminate {
                 job: id,
@@ -261,19 +268,13 @@ impl Cluster {
 
     /// The state from a snapshot's bytes.
     pub fn restore(bytes: &[u8]) -> Result<Self, CodecError> {
-        let mut cluster: Self =
-            codec::decode::<Self, { codec::SNAPSHOT_BYTES_MAX }>(KIND_SNAPSHOT, bytes)?;
+        let mut cluster: Self = codec::decode(KIND_SNAPSHOT, bytes)?;
         cluster.reindex();
         Ok(cluster)
     }
 
     pub(crate) fn reindex(&mut self) {
         self.index = Index::of(self);
-    }
-
-    /// Whether a job keeps its place: it waits, runs, or is being cleaned up.
-    pub(crate) fn is_live(job: &Job) -> bool {
-        !job.base.is_terminal() || job.flags.has(JobFlags::COMPLETING)
     }
 
     /// Jobs that run or are suspended.
@@ -293,6 +294,6 @@ impl Command {
     /// From the replicated log's bytes. An unknown kind is an error that must stop the process: to
     /// skip it would make replicas differ.
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
-        codec::decode::<Self, { codec::COMMAND_BYTES_MAX }>(KIND_COMMAND, bytes)
+        codec::decode(KIND_COMMAND, bytes)
     }
 }

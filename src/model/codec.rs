@@ -1,17 +1,13 @@
-//! Bytes of commands and snapshots: the one place that knows bincode.
+//! Formats of commands and snapshots: a kind byte, a format version, then the value in the stored
+//! encoding of `flurm_base::codec`.
 //!
-//! Configuration: bincode 2, little endian, fixed-width integers would cost space, so variable
-//! width (`config::standard()`), with a bound on what one value may allocate. Every encoding
-//! begins with a kind byte and a format version; formats that were ever released stay readable.
+//! Formats that were ever released stay readable: `FORMAT_VERSION` grows with every change of a
+//! stored type, and `decode` translates what is older.
 
-use bincode::config::{Configuration, Limit as SizeLimit, LittleEndian, Varint};
+use flurm_base::codec;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// No command is larger: it has to fit a Slurm message and its parts.
-pub const COMMAND_BYTES_MAX: usize = 1 << 30;
-/// No snapshot is larger.
-pub const SNAPSHOT_BYTES_MAX: usize = 1 << 34;
 /// The version of the bytes that this release writes.
 pub const FORMAT_VERSION: u8 = 1;
 
@@ -43,7 +39,7 @@ impl std::fmt::Display for CodecError {
             Self::Kind { found: Some(byte) } => write!(f, "unexpected kind byte {byte:#04x}"),
             Self::Kind { found: None } => write!(f, "no bytes"),
             Self::Version { found } => {
-                write!(f, "format version {found} is newer than {FORMAT_VERSION}, the newest known")
+                write!(f, "format version {found} is unknown; the newest known is {FORMAT_VERSION}")
             }
             Self::Content(text) => write!(f, "unreadable content: {text}"),
         }
@@ -52,38 +48,24 @@ impl std::fmt::Display for CodecError {
 
 impl std::error::Error for CodecError {}
 
-fn config<const BYTES_MAX: usize>() -> Configuration<LittleEndian, Varint, SizeLimit<BYTES_MAX>> {
-    bincode::config::standard().with_limit::<BYTES_MAX>()
-}
-
 /// Kind, version, value.
 pub(crate) fn encode<T: Serialize>(kind: u8, value: &T) -> Vec<u8> {
     let mut bytes = vec![kind, FORMAT_VERSION];
-    bincode::serde::encode_into_std_write(value, &mut bytes, bincode::config::standard())
-        .expect("writing to memory cannot fail and every type here is serialisable");
+    bytes.append(&mut codec::encode(value));
     bytes
 }
 
 /// The reverse of `encode`; trailing bytes are damage.
-pub(crate) fn decode<T: DeserializeOwned, const BYTES_MAX: usize>(
-    kind: u8,
-    bytes: &[u8],
-) -> Result<T, CodecError> {
-    match bytes.first() {
-        Some(found) if *found == kind => {}
-        found => return Err(CodecError::Kind { found: found.copied() }),
+pub(crate) fn decode<T: DeserializeOwned>(kind: u8, bytes: &[u8]) -> Result<T, CodecError> {
+    let (found, version, body) = match bytes {
+        [found, version, body @ ..] => (*found, *version, body),
+        short => return Err(CodecError::Kind { found: short.first().copied() }),
+    };
+    if found != kind {
+        return Err(CodecError::Kind { found: Some(found) });
     }
-    match bytes.get(1) {
-        Some(&FORMAT_VERSION) => {}
-        Some(found) => return Err(CodecError::Version { found: *found }),
-        None => return Err(CodecError::Content(String::from("cut off after the kind byte"))),
+    if version != FORMAT_VERSION {
+        return Err(CodecError::Version { found: version });
     }
-    let body = &bytes[2..];
-    let (value, read) = bincode::serde::decode_from_slice(body, config::<BYTES_MAX>())
-        .map_err(|error| CodecError::Content(error.to_string()))?;
-    if read != body.len() {
-        let rest = body.len() - read;
-        return Err(CodecError::Content(format!("{rest} bytes too many")));
-    }
-    Ok(value)
+    codec::decode(body).map_err(CodecError::Content)
 }

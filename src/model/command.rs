@@ -2,18 +2,13 @@
 //!
 //! New kinds and new variants go at the end: a stored log names them by position.
 
-use flurm_base::{AttemptId, JobId, Time};
+use flurm_base::{AttemptId, JobId, RequestKey, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Config, JobSpec, Limit, Memory, NodeFacts, NodeName, PartitionConf, PartitionName, Reason,
     Refusal, Sharing,
 };
-
-/// Identity of a submission over all its retries: a digest that the controller takes of the
-/// client's credential and request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct RequestKey(pub [u8; 32]);
 
 /// Who asks. Whether they may is decided before a command is proposed; who they are decides what
 /// it does (a user's hold, an administrator's hold).
@@ -64,7 +59,7 @@ pub enum PriorityChange {
     },
     /// `scontrol release` (priority INFINITE).
     Release,
-    /// A number above 0: ends a hold too, where the actor may.
+    /// A number above 0. A held job keeps its hold and refuses this.
     Set(u32),
 }
 

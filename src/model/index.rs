@@ -3,10 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use flurm_base::{JobId, Span, Time};
+use flurm_base::{JobId, RequestKey, Span, Time};
 
 use crate::{
-    Cluster, Job, JobBase, Launch, Limit, NodeName, NodeUse, PartitionName, RequestKey, ShareState,
+    Cluster, Job, JobBase, Launch, Limit, NodeName, NodeUse, Partition, PartitionName, Settings,
+    ShareState,
 };
 
 /// How many jobs of one user wait and run.
@@ -41,16 +42,17 @@ impl Index {
         let mut index = Self::default();
         index.order_tables(cluster);
         for job in cluster.jobs.values() {
-            index.insert(job, over_time_limit(cluster, job));
+            let over = over_time_limit_of(&cluster.partitions, &cluster.settings, job);
+            index.insert(job, over);
         }
-        for (key, (_, at)) in &cluster.requests {
-            index.requests_by_age.insert((*at, *key));
+        for (key, accepted) in &cluster.requests {
+            index.requests_by_age.insert((accepted.at, *key));
         }
         index
     }
 
     /// The orders of nodes and partitions, after a change of either table.
-    pub(crate) fn order_tables(&mut self, cluster: &Cluster) {
+    fn order_tables(&mut self, cluster: &Cluster) {
         let mut nodes: Vec<_> = cluster.nodes.values().map(|n| (n.index, &n.conf.name)).collect();
         nodes.sort();
         self.node_order = nodes.into_iter().map(|(_, name)| name.clone()).collect();
@@ -135,10 +137,14 @@ impl Index {
 }
 
 /// Minutes a job may run over its limit.
-pub(crate) fn over_time_limit(cluster: &Cluster, job: &Job) -> Limit {
-    let partition = cluster.partitions.get(&job.partition);
+pub(crate) fn over_time_limit_of(
+    partitions: &BTreeMap<PartitionName, Partition>,
+    settings: &Settings,
+    job: &Job,
+) -> Limit {
+    let partition = partitions.get(&job.partition);
     let own = partition.and_then(|partition| partition.conf.over_time_limit);
-    own.unwrap_or(cluster.settings.over_time_limit)
+    own.unwrap_or(settings.over_time_limit)
 }
 
 fn put<T: Ord>(set: &mut BTreeSet<T>, value: T, add: bool) {

@@ -223,6 +223,8 @@ pub struct Job {
     pub reason_text: String,
     /// Scheduling priority; 0 while held.
     pub priority: u32,
+    /// An operator set the priority to a number: nothing else changes it.
+    pub priority_fixed: bool,
     /// Who holds it.
     pub hold: Hold,
     /// Partition it runs or ran in; while it waits, the first of those asked for.
@@ -231,6 +233,8 @@ pub struct Job {
     pub partitions: Vec<PartitionName>,
     /// Minutes it may run; settled at submission.
     pub time_limit: Limit,
+    /// An operator set the time limit: partitions' limits do not bound it.
+    pub time_limit_fixed: bool,
     /// When it was submitted.
     pub submit: Time,
     /// When it could first be considered; `None` while its begin time or a hold keeps it back.

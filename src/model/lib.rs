@@ -5,28 +5,37 @@
 //! replica, byte for byte. Refuses to know how commands are agreed on, where bytes are stored, and
 //! what any message looks like on the wire.
 
+mod act;
 mod amounts;
 mod apply;
+mod check;
 mod cluster;
 mod codec;
 mod command;
+mod configure;
 mod index;
 mod job;
+mod life;
 mod names;
 mod node;
+mod node_life;
 mod orders;
 mod partition;
 mod reason;
 mod refusal;
 mod settings;
+mod signals;
 mod spec;
+mod start;
+mod submit;
+mod update_job;
 
 pub use amounts::{Limit, Memory};
 pub use cluster::{Cluster, Updated};
-pub use codec::{COMMAND_BYTES_MAX, CodecError, FORMAT_VERSION, SNAPSHOT_BYTES_MAX};
+pub use codec::{CodecError, FORMAT_VERSION};
 pub use command::{
     Actor, Applied, BatchEnd, Command, DownCause, Event, JobChanges, NodeChanges, NodeStateChange,
-    Placement, PriorityChange, Reply, RequestKey, RequeueFlags, Start, StartRefusal,
+    Placement, PriorityChange, Reply, RequeueFlags, Start, StartRefusal,
 };
 pub use job::{
     Allocation, EndCause, Hold, Job, JobBase, JobFlags, Launch, Share, ShareState, SignalRequest,

@@ -185,8 +185,13 @@ pub struct NodeFacts {
 /// A node and everything the cluster knows of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
-    /// What the configuration says.
+    /// What the configuration says, with later changes by hand.
     pub conf: NodeConf,
+    /// As last configured: tells a reconfiguration what was changed by hand.
+    pub configured: NodeConf,
+    /// CPUs and MB that jobs held when the node's size last changed: they may exceed a smaller
+    /// size until they end.
+    pub overhang: (u32, u64),
     /// Place in the configuration: Slurm's node index.
     pub index: u32,
     /// Base state.
@@ -218,6 +223,28 @@ impl Node {
     pub fn is_usable(&self) -> bool {
         let barred = NodeFlags::DRAIN | NodeFlags::FAIL | NodeFlags::NO_RESPOND;
         self.base == NodeBase::Up && self.flags.0 & barred == 0 && !self.removed
+    }
+
+    /// Whether an operator's word stands for a node that cannot say itself that its jobs ended.
+    pub fn is_answered_for(&self) -> bool {
+        self.operator_down && !self.is_responding()
+    }
+
+    /// Whether its jobs would be ended rather than left alone.
+    pub fn is_down(&self) -> bool {
+        matches!(self.base, NodeBase::Down | NodeBase::Future)
+    }
+
+    pub(crate) fn set_reason(&mut self, at: Time, uid: u32, reason: &str) {
+        self.reason = String::from(reason);
+        self.reason_uid = uid;
+        self.reason_at = Some(at);
+    }
+
+    pub(crate) fn clear_reason(&mut self) {
+        self.reason.clear();
+        self.reason_uid = 0;
+        self.reason_at = None;
     }
 
     /// Whether it answers, as far as known.

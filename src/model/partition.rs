@@ -177,4 +177,6 @@ pub struct Partition {
     pub configured: PartitionConf,
     /// Place in the configuration.
     pub index: u32,
+    /// Created by hand: a reconfiguration that does not name it keeps it.
+    pub by_hand: bool,
 }

@@ -86,6 +86,12 @@ errnos! {
     JobNotRunning = 2085,
     /// ESLURM_JOB_NOT_PENDING_NOR_RUNNING
     JobNotPendingNorRunning = 2086,
+    /// ESLURM_INVALID_NICE
+    InvalidNice = 2123,
+    /// ESLURM_INVALID_TIME_MIN_LIMIT
+    InvalidTimeMinLimit = 2124,
+    /// ESLURM_JOB_SCRIPT_MISSING
+    JobScriptMissing = 2009,
     /// ESLURM_PARTITION_DOWN
     PartitionDown = 2101,
     /// ESLURM_INVALID_NODE_STATE_TRANSITION

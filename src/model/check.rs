@@ -1,0 +1,74 @@
+//! Invariants: everything that must be true of a cluster after every command.
+
+use crate::index::Index;
+use crate::{Allocation, Cluster, Hold, Job, JobBase, JobFlags, Launch, NodeName, ShareState};
+
+impl Cluster {
+    /// Whether everything that must be true is: the first thing that is not, in words.
+    pub fn check(&self) -> Result<(), String> {
+        for job in self.jobs.values() {
+            self.check_job(job).map_err(|what| format!("job {}: {what}", job.id))?;
+        }
+        for (name, node) in &self.nodes {
+            ensure(node.conf.name == *name, || format!("node {name} is filed wrongly"))?;
+            self.check_room_of(name)?;
+        }
+        for name in self.index.node_use.keys() {
+            ensure(self.nodes.contains_key(name), || format!("jobs on unknown node {name}"))?;
+        }
+        ensure(self.index == Index::of(self), || String::from("an index differs from the state"))
+    }
+
+    /// No node over its capacity; a whole-node job is alone.
+    fn check_room_of(&self, name: &NodeName) -> Result<(), String> {
+        let (node, used) = (&self.nodes[name], self.node_use(name));
+        let cpus = node.conf.usable_cpus().max(node.overhang.0);
+        ensure(used.cpus <= cpus, || format!("node {name}: {} of {cpus} CPUs", used.cpus))?;
+        let memory = node.conf.usable_memory_mb().max(node.overhang.1);
+        let fits = !self.settings.select.memory || used.memory_mb <= memory;
+        ensure(fits, || format!("node {name}: {} of {memory} MB", used.memory_mb))?;
+        let alone = used.whole_node_jobs == 0 || used.jobs == 1;
+        ensure(alone, || format!("node {name}: a whole-node job is not alone"))
+    }
+
+    fn check_job(&self, job: &Job) -> Result<(), String> {
+        let open = job.allocation.as_ref().is_some_and(Allocation::is_open);
+        let runs = matches!(job.base, JobBase::Running | JobBase::Suspended);
+        let completing = job.flags.has(JobFlags::COMPLETING);
+        ensure(job.id.0 > 0, || String::from("number 0"))?;
+        ensure(job.attempt.0 <= self.attempt_last, || String::from("an attempt from nowhere"))?;
+        ensure(!job.partitions.is_empty(), || String::from("no partition"))?;
+        ensure(!runs || open, || String::from("runs on nothing"))?;
+        ensure(open == (runs || completing), || String::from("holds resources without a right"))?;
+        ensure(completing == (open && !runs), || String::from("COMPLETING is wrong"))?;
+        ensure((job.priority == 0) == (job.hold != Hold::None), || {
+            String::from("held and priority disagree")
+        })?;
+        let waits = job.base == JobBase::Pending && !completing;
+        ensure(!waits || job.allocation.is_none(), || String::from("waits with an allocation"))?;
+        let launches = job.launch != Launch::None;
+        ensure(!launches || (runs && job.is_batch()), || String::from("a launch without a run"))?;
+        ensure(job.signals.is_empty() || runs, || String::from("signals for what does not run"))?;
+        let ended = job.end.is_some();
+        ensure(!job.base.is_terminal() || ended, || String::from("ended at no time"))?;
+        if let (Some(start), Some(end)) = (job.start, job.end) {
+            ensure(start <= end, || String::from("ended before it started"))?;
+        }
+        check_shares(job, runs)
+    }
+}
+
+fn check_shares(job: &Job, runs: bool) -> Result<(), String> {
+    let Some(allocation) = &job.allocation else { return Ok(()) };
+    ensure(!allocation.shares.is_empty(), || String::from("an allocation of nothing"))?;
+    let mut names: Vec<&NodeName> = allocation.shares.iter().map(|share| &share.node).collect();
+    names.sort();
+    names.dedup();
+    ensure(names.len() == allocation.shares.len(), || String::from("a node twice"))?;
+    let held = allocation.shares.iter().filter(|share| share.state == ShareState::Held).count();
+    ensure(runs == (held > 0), || String::from("only what runs keeps its shares"))
+}
+
+fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(what()) }
+}

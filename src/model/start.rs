@@ -1,0 +1,165 @@
+//! Starts: the planner's decisions, validated once more against the state they meet.
+
+use std::collections::BTreeSet;
+
+use flurm_base::{JobId, Time};
+
+use crate::apply::Events;
+use crate::{
+    Allocation, Cluster, Event, Hold, Job, JobBase, JobFlags, Launch, Limit, Node, Placement,
+    Reason, Reply, Share, ShareState, Start, StartRefusal,
+};
+
+impl Cluster {
+    pub(crate) fn schedule(
+        &mut self,
+        at: Time,
+        starts: &[Start],
+        reasons: &[(JobId, Reason)],
+        events: &mut Events,
+    ) -> Reply {
+        let mut started = Vec::new();
+        let mut refused = Vec::new();
+        for start in starts {
+            match self.check_start(at, start) {
+                Ok(()) => {
+                    self.start(at, start, events);
+                    started.push(start.job);
+                }
+                Err(refusal) => {
+                    flurm_base::sometimes!("a start was refused because the state had moved on");
+                    self.starts_refused = self.starts_refused.saturating_add(1);
+                    refused.push((start.job, refusal));
+                }
+            }
+        }
+        for (id, reason) in reasons {
+            self.explain(at, *id, *reason, events);
+        }
+        Reply::Scheduled { started, refused }
+    }
+
+    fn explain(&mut self, at: Time, id: JobId, reason: Reason, events: &mut Events) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        if !job.is_startable() || job.hold != Hold::None || job.reason == reason {
+            return;
+        }
+        self.change_job(at, id, |job, _| {
+            job.reason = reason;
+            job.reason_text.clear();
+            job.last_sched = Some(at);
+        });
+        events.push(Event::JobChanged(id));
+    }
+
+    fn check_start(&self, at: Time, start: &Start) -> Result<(), StartRefusal> {
+        let job = self.jobs.get(&start.job).ok_or(StartRefusal::NotPending)?;
+        let waits = job.is_startable() && job.attempt == start.attempt && job.hold == Hold::None;
+        if !waits || job.spec.begin.is_some_and(|begin| begin > at) {
+            return Err(StartRefusal::NotPending);
+        }
+        let partition = self.partitions.get(&start.partition).ok_or(StartRefusal::Partition)?;
+        let allowed = job.partitions.contains(&start.partition) && partition.conf.state.starts();
+        if !allowed || self.start_over_limits(job, start) {
+            return Err(StartRefusal::Partition);
+        }
+        check_placements(job, &start.placements)?;
+        for placement in &start.placements {
+            let node = self.nodes.get(&placement.node).ok_or(StartRefusal::Node)?;
+            if !node.is_usable() || !partition.conf.nodes.contains(&placement.node) {
+                return Err(StartRefusal::Node);
+            }
+            self.check_room(job, node, placement)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the partition's limits forbid the start.
+    fn start_over_limits(&self, job: &Job, start: &Start) -> bool {
+        let conf = &self.partitions[&start.partition].conf;
+        let count = u32::try_from(start.placements.len()).unwrap_or(u32::MAX);
+        let shortest = job.spec.time_min.map_or(job.time_limit, Limit::Max);
+        let too_long = !job.time_limit_fixed && !conf.time_max.allows(shortest);
+        too_long || !conf.nodes_max.allows(Limit::Max(count)) || count < conf.nodes_min
+    }
+
+    fn check_room(&self, job: &Job, node: &Node, part: &Placement) -> Result<(), StartRefusal> {
+        if flurm_base::planted::is("model_grants_more_than_a_node_has") {
+            return Ok(());
+        }
+        let used = self.node_use(&node.conf.name);
+        let memory = self.settings.select.memory;
+        let fits_cpus = used.cpus.saturating_add(part.cpus) <= node.conf.usable_cpus();
+        let free_mb = node.conf.usable_memory_mb().saturating_sub(used.memory_mb);
+        let fits_memory = !memory || part.memory_mb <= free_mb;
+        let alone = used.jobs == 0 || (used.whole_node_jobs == 0 && !part.whole_node);
+        if !fits_cpus || !fits_memory || !alone {
+            return Err(StartRefusal::Resources);
+        }
+        let wanted = job
+            .spec
+            .size
+            .memory
+            .map_or(0, |memory| memory.on_node(part.cpus, node.conf.usable_memory_mb()));
+        if memory && part.memory_mb < wanted {
+            return Err(StartRefusal::Shape);
+        }
+        Ok(())
+    }
+
+    /// Gives a job its resources. Validated before.
+    fn start(&mut self, at: Time, start: &Start, events: &mut Events) {
+        let shares: Vec<Share> = start.placements.iter().map(share_of).collect();
+        let time_max = self.partitions[&start.partition].conf.time_max;
+        self.change_job(at, start.job, |job, _| {
+            assert!(job.is_startable(), "a start was validated");
+            job.base = JobBase::Running;
+            job.flags = JobFlags::default();
+            job.reason = Reason::None;
+            job.reason_text.clear();
+            job.partition = start.partition.clone();
+            job.start = Some(at);
+            job.last_sched = Some(at);
+            job.eligible = job.eligible.or(Some(at));
+            job.allocation = Some(Allocation { shares });
+            if !job.time_limit_fixed && job.spec.time_min.is_some() {
+                job.time_limit = job.time_limit.min(time_max);
+            }
+            job.end_cause = None;
+            job.failed_node = None;
+            job.launch = if job.is_batch() { Launch::Needed { since: at } } else { Launch::None };
+        });
+        for placement in &start.placements {
+            self.change_node(at, &placement.node, events, |node| node.last_busy = Some(at));
+            self.touch_node(at, &placement.node, events);
+        }
+        events.push(Event::JobStarted(start.job, start.attempt));
+    }
+}
+
+/// Whether the parts together are something the job asked for.
+fn check_placements(job: &Job, parts: &[Placement]) -> Result<(), StartRefusal> {
+    let spec = &job.spec;
+    let names: BTreeSet<&str> = parts.iter().map(|part| part.node.as_str()).collect();
+    let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+    let cpus: u64 = parts.iter().map(|part| u64::from(part.cpus)).sum();
+    let enough_nodes = count >= spec.size.nodes_min.max(1);
+    let few_nodes = spec.size.nodes_max.is_none_or(|most| count <= most);
+    let enough_cpus = spec.size.overcommit || cpus >= u64::from(spec.size.cpus_min);
+    let named = spec.nodes_required.iter().all(|node| names.contains(node.as_str()));
+    let unnamed = !spec.nodes_excluded.iter().any(|node| names.contains(node.as_str()));
+    let each = parts.iter().all(|part| part.cpus > 0);
+    let right = enough_nodes && few_nodes && enough_cpus && named && unnamed && each;
+    if right && names.len() == parts.len() { Ok(()) } else { Err(StartRefusal::Shape) }
+}
+
+fn share_of(part: &Placement) -> Share {
+    Share {
+        node: part.node.clone(),
+        cpus: part.cpus,
+        memory_mb: part.memory_mb,
+        tasks: part.tasks,
+        whole_node: part.whole_node,
+        state: ShareState::Held,
+    }
+}

@@ -1,6 +1,8 @@
 //! The large records of the protocol: jobs, nodes, partitions, steps, reservations, the
 //! configuration, credentials and launches. One declaration each for all releases.
 
+mod allocation;
+mod build_info;
 mod codec;
 mod credential;
 mod gres;
@@ -14,10 +16,14 @@ mod partition_info;
 mod registration;
 mod reservation_info;
 mod runs;
+mod stats;
 mod step_info;
 #[cfg(test)]
 mod tests;
+mod update;
 
+pub use allocation::Allocation;
+pub use build_info::{BuildInfo, KeyPair, PluginParams};
 pub use credential::{
     Credential, CredentialBody, Identity, PartitionAndSwitch, Signature, VersionedCredential,
 };
@@ -37,7 +43,11 @@ pub use partition_info::{JobDefault, PartitionInfo};
 pub use registration::{NodeRegistration, NodeRegistrationAnswer, TresRecord};
 pub use reservation_info::{ReservationInfo, ReservedCores};
 pub use runs::{CoreRuns, Runs};
+pub use stats::Stats;
 pub use step_info::{StepInfo, StepManagerJob};
+pub use update::{
+    DeletePartition, ReservationName, UpdateNode, UpdatePartition, UpdateReservation,
+};
 
 use crate::Wire;
 

@@ -3,6 +3,7 @@
 
 use crate::messages as m;
 use crate::names;
+use crate::records as r;
 use crate::{DecodeError, Fault, Gen, Reader, Release, Schema, Visitor, Wire, Writer};
 
 /// One registered message: what tests, documents and the schema lock go through.
@@ -168,6 +169,7 @@ impl Message {
 
 messages! {
     REQUEST_NODE_REGISTRATION_STATUS => RequestNodeRegistrationStatus;
+    MESSAGE_NODE_REGISTRATION_STATUS => MessageNodeRegistrationStatus(Box<r::NodeRegistration>);
     REQUEST_RECONFIGURE => RequestReconfigure;
     REQUEST_RECONFIGURE_WITH_CONFIG => RequestReconfigureWithConfig(m::ConfigResponse);
     REQUEST_SHUTDOWN => RequestShutdown(m::Shutdown);
@@ -178,16 +180,25 @@ messages! {
     REQUEST_TAKEOVER => RequestTakeover;
     RESPONSE_PING_SLURMD => ResponsePingSlurmd(m::PingSlurmd);
     REQUEST_ACCT_GATHER_UPDATE => RequestAcctGatherUpdate;
+    REQUEST_LICENSE_INFO => RequestLicenseInfo(m::InfoRequest);
+    RESPONSE_LICENSE_INFO => ResponseLicenseInfo(r::LicenseInfoMsg);
+    RESPONSE_NODE_REGISTRATION => ResponseNodeRegistration(r::NodeRegistrationAnswer);
     REQUEST_BUILD_INFO => RequestBuildInfo(m::LastUpdate);
     REQUEST_JOB_INFO => RequestJobInfo(m::JobInfoRequest);
+    RESPONSE_JOB_INFO => ResponseJobInfo(r::JobInfoMsg);
+    REQUEST_JOB_STEP_INFO => RequestJobStepInfo(m::StepInfoRequest);
+    RESPONSE_JOB_STEP_INFO => ResponseJobStepInfo(r::StepInfoMsg);
     REQUEST_NODE_INFO => RequestNodeInfo(m::InfoRequest);
+    RESPONSE_NODE_INFO => ResponseNodeInfo(r::NodeInfoMsg);
     REQUEST_PARTITION_INFO => RequestPartitionInfo(m::InfoRequest);
+    RESPONSE_PARTITION_INFO => ResponsePartitionInfo(r::PartitionInfoMsg);
     REQUEST_JOB_ID => RequestJobId(m::JobIdRequest);
     RESPONSE_JOB_ID => ResponseJobId(m::JobIdResponse);
     REQUEST_CONFIG => RequestConfig(m::ConfigRequest);
     RESPONSE_CONFIG => ResponseConfig(m::ConfigResponse);
     REQUEST_JOB_INFO_SINGLE => RequestJobInfoSingle(m::JobQuery);
     REQUEST_RESERVATION_INFO => RequestReservationInfo(m::ReservationInfoRequest);
+    RESPONSE_RESERVATION_INFO => ResponseReservationInfo(r::ReservationInfoMsg);
     REQUEST_JOB_USER_INFO => RequestJobUserInfo(m::JobUserInfoRequest);
     REQUEST_NODE_INFO_SINGLE => RequestNodeInfoSingle(m::NodeInfoSingleRequest);
     REQUEST_HOSTLIST_EXPANSION => RequestHostlistExpansion(m::HostlistExpansion) since V25_05;
@@ -200,12 +211,19 @@ messages! {
     RESPONSE_CONTROL_STATUS => ResponseControlStatus(m::ControlStatus);
     REQUEST_JOB_STATE => RequestJobState(m::JobStateRequest) since V23_11;
     RESPONSE_JOB_STATE => ResponseJobState(m::JobStateResponse) since V23_11;
+    REQUEST_UPDATE_JOB => RequestUpdateJob(Box<r::JobDesc>);
+    REQUEST_RESOURCE_ALLOCATION => RequestResourceAllocation(Box<r::JobDesc>);
+    REQUEST_SUBMIT_BATCH_JOB => RequestSubmitBatchJob(Box<r::JobDesc>);
     RESPONSE_SUBMIT_BATCH_JOB => ResponseSubmitBatchJob(m::SubmitResponse);
+    REQUEST_BATCH_JOB_LAUNCH => RequestBatchJobLaunch(Box<r::BatchJobLaunch>);
+    REQUEST_JOB_WILL_RUN => RequestJobWillRun(Box<r::JobDesc>);
     REQUEST_JOB_ALLOCATION_INFO => RequestJobAllocationInfo(m::JobAllocInfo);
     REQUEST_JOB_READY => RequestJobReady(m::JobQuery);
     RESPONSE_JOB_READY => ResponseJobReady(m::ReturnCode);
     REQUEST_JOB_END_TIME => RequestJobEndTime(m::JobAllocInfo);
+    REQUEST_HET_JOB_ALLOCATION => RequestHetJobAllocation(r::JobDescList);
     REQUEST_HET_JOB_ALLOC_INFO => RequestHetJobAllocInfo(m::JobAllocInfo);
+    REQUEST_SUBMIT_BATCH_HET_JOB => RequestSubmitBatchHetJob(r::JobDescList);
     REQUEST_CANCEL_JOB_STEP => RequestCancelJobStep(m::JobStepKill);
     REQUEST_SUSPEND => RequestSuspend(m::Suspend);
     REQUEST_COMPLETE_JOB_ALLOCATION => RequestCompleteJobAllocation(m::CompleteJobAllocation);
@@ -219,7 +237,12 @@ messages! {
     RESPONSE_KILL_JOBS => ResponseKillJobs(m::KillJobsResponse) since V23_11;
     REQUEST_SIGNAL_TASKS => RequestSignalTasks(m::SignalTasks);
     REQUEST_TERMINATE_TASKS => RequestTerminateTasks(m::SignalTasks);
+    REQUEST_KILL_TIMELIMIT => RequestKillTimelimit(Box<r::KillJob>);
+    REQUEST_TERMINATE_JOB => RequestTerminateJob(Box<r::KillJob>);
     MESSAGE_EPILOG_COMPLETE => MessageEpilogComplete(m::EpilogComplete);
+    REQUEST_ABORT_JOB => RequestAbortJob(Box<r::KillJob>);
+    REQUEST_KILL_PREEMPTED => RequestKillPreempted(Box<r::KillJob>);
+    REQUEST_LAUNCH_PROLOG => RequestLaunchProlog(Box<r::PrologLaunch>);
     SRUN_PING => SrunPing;
     SRUN_TIMEOUT => SrunTimeout(m::SrunTimeout);
     SRUN_REQUEST_SUSPEND => SrunRequestSuspend(m::Suspend);

@@ -16,6 +16,6 @@ pub use job::{
 pub use query::{
     BatchScript, FedInfo, HostlistExpansion, InfoRequest, JobIdRequest, JobIdResponse,
     JobInfoRequest, JobQuery, JobState, JobStateRequest, JobStateResponse, JobUserInfoRequest,
-    LastUpdate, NodeInfoSingleRequest, ReservationInfoRequest, SelectedJob,
+    LastUpdate, NodeInfoSingleRequest, ReservationInfoRequest, SelectedJob, StepInfoRequest,
 };
-pub use usage::{JobAcct, Tres};
+pub use usage::JobAcct;

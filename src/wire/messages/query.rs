@@ -1,6 +1,6 @@
 //! Requests for listings, and the small answers to some of them.
 
-use crate::{Bits, JobRef, List, NO_VAL, Release, UnixTime, Wire};
+use crate::{Bits, JobRef, List, NO_VAL, Release, StepId, UnixTime, Wire};
 
 /// Asks for the configuration unless it is unchanged. 2001.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Wire)]
@@ -38,11 +38,23 @@ pub struct JobUserInfoRequest {
     pub show_flags: u16,
 }
 
-/// Asks for all of something that changes. 2007 (nodes), 2009 (partitions).
+/// Asks for all of something that changes. 1021 (licences), 2007
+/// (nodes), 2009 (partitions).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Wire)]
 pub struct InfoRequest {
     /// What the asker has already; 0 for nothing.
     pub last_update: UnixTime,
+    /// What to leave out.
+    pub show_flags: u16,
+}
+
+/// Asks for steps. 2005.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Wire)]
+pub struct StepInfoRequest {
+    /// What the asker has already; 0 for nothing.
+    pub last_update: UnixTime,
+    /// This step, all of this job, or all.
+    pub step_id: StepId,
     /// What to leave out.
     pub show_flags: u16,
 }

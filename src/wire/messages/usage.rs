@@ -1,21 +1,7 @@
 //! What processes used.
 
+use crate::records::TresRecord;
 use crate::{List, Wire};
-
-/// A kind of countable resource.
-#[derive(Clone, Debug, PartialEq, Eq, Wire)]
-pub struct Tres {
-    /// Seconds allocated, in accounting.
-    pub alloc_secs: u64,
-    /// How many there are.
-    pub count: u64,
-    /// Its number; 1 cpu, 2 mem, 3 energy, 4 node, 5 billing, 6 fs/disk, 7 vmem, 8 pages.
-    pub id: u32,
-    /// Its name, within the type.
-    pub name: Option<String>,
-    /// Its type.
-    pub kind: Option<String>,
-}
 
 /// What a step or job used. The arrays run parallel to `tres_ids`.
 #[derive(Clone, Debug, PartialEq, Eq, Wire)]
@@ -35,7 +21,7 @@ pub struct JobAcct {
     /// The resources counted.
     pub tres_ids: Vec<u32>,
     /// The same with names.
-    pub tres_list: List<Tres>,
+    pub tres_list: List<TresRecord>,
     /// Largest use or read by one task.
     pub tres_usage_in_max: Vec<u64>,
     /// The node where that was.

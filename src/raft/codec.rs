@@ -1,0 +1,131 @@
+//! Values to bytes and back: the one place that knows which encoding is used.
+//!
+//! The encoding is bincode 2.0.1 through serde: little-endian, variable-length integers (values
+//! below 251 take one byte, then 251/252/253 announce 2, 4 or 8 bytes), enum variants by number,
+//! `Option` as 0 or 1 and the value, sequences and byte strings as a length and the items, structs
+//! as their fields in order. Golden bytes in the tests fix exactly this; replacing the library
+//! means writing these two functions again.
+
+use std::fmt;
+
+use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use bytes::Bytes;
+use serde::de::{Deserialize, Deserializer, Visitor};
+use serde::ser::{Serialize, Serializer};
+
+/// Most bytes one decoded value may claim: above every frame and record there is.
+const DECODED_BYTES_MAX: usize = 3 << 30;
+
+const CONFIG: Configuration<LittleEndian, Varint, Limit<DECODED_BYTES_MAX>> =
+    bincode::config::standard().with_limit::<DECODED_BYTES_MAX>();
+
+/// Bytes that are no such value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CodecError(String);
+
+impl fmt::Display for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for CodecError {}
+
+/// Encodes a value.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    bincode::serde::encode_to_vec(value, CONFIG)
+        .expect("own types have known lengths, and memory is the only other limit")
+}
+
+/// Decodes a value that takes up all of `bytes`.
+pub(crate) fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, CodecError> {
+    let (value, used) = bincode::serde::borrow_decode_from_slice(bytes, CONFIG)
+        .map_err(|error| CodecError(error.to_string()))?;
+    if used != bytes.len() {
+        return Err(CodecError(format!("{} bytes follow the value", bytes.len() - used)));
+    }
+    Ok(value)
+}
+
+/// Opaque bytes: encoded as a length and the bytes, and cheap to clone.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Blob(pub(crate) Bytes);
+
+impl fmt::Debug for Blob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+impl Serialize for Blob {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Blob {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BlobVisitor;
+
+        impl<'de> Visitor<'de> for BlobVisitor {
+            type Value = Blob;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Blob, E> {
+                Ok(Blob(Bytes::copy_from_slice(bytes)))
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Blob, E> {
+                Ok(Blob(Bytes::copy_from_slice(bytes)))
+            }
+        }
+
+        deserializer.deserialize_bytes(BlobVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::{Deserialize as DeriveDe, Serialize as DeriveSer};
+
+    #[derive(Debug, PartialEq, DeriveSer, DeriveDe)]
+    enum Shape {
+        Empty,
+        Pair { left: u64, right: Option<u32> },
+        Raw(Blob),
+    }
+
+    fn round(shape: &Shape, golden: &[u8]) {
+        assert_eq!(encode(shape), golden);
+        assert_eq!(decode::<Shape>(golden).as_ref(), Ok(shape));
+    }
+
+    #[test]
+    fn the_encoding_is_the_one_written_down() {
+        round(&Shape::Empty, &[0]);
+        round(&Shape::Pair { left: 250, right: None }, &[1, 250, 0]);
+        round(&Shape::Pair { left: 251, right: Some(1) }, &[1, 251, 251, 0, 1, 1]);
+        round(
+            &Shape::Pair { left: 0x1_0000, right: Some(0x1234) },
+            &[1, 252, 0, 0, 1, 0, 1, 251, 0x34, 0x12],
+        );
+        round(
+            &Shape::Pair { left: u64::MAX, right: None },
+            &[1, 253, 255, 255, 255, 255, 255, 255, 255, 255, 0],
+        );
+        round(&Shape::Raw(Blob(Bytes::from_static(b"abc"))), &[2, 3, b'a', b'b', b'c']);
+    }
+
+    #[test]
+    fn leftover_and_missing_bytes_are_refused() {
+        assert!(decode::<Shape>(&[0, 0]).is_err());
+        assert!(decode::<Shape>(&[1, 250]).is_err());
+        assert!(decode::<Shape>(&[9]).is_err());
+        assert!(decode::<Shape>(&[2, 253, 255, 255, 255, 255, 255, 255, 255, 255]).is_err());
+        assert!(decode::<Shape>(&[2, 252, 255, 255, 255, 127]).is_err(), "length beyond the bytes");
+    }
+}

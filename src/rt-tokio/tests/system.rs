@@ -4,6 +4,8 @@
 //! Cases that need root, cgroups or a tool are skipped where these are missing, by name and with a
 //! count. `cargo test -p flurm-rt-tokio --test system -- WORD` runs the cases whose name has WORD.
 
+#![expect(clippy::unwrap_used, reason = "a failed check ends its case")]
+
 #[path = "system/cases.rs"]
 mod cases;
 #[path = "system/containers.rs"]

@@ -3,10 +3,33 @@
 //! Pure: texts come from a function that the caller gives, and what a key means to a daemon is not
 //! known here.
 
+mod conf;
+mod diagnostic;
+mod fields;
+pub mod key;
 mod limit;
+mod lines;
 mod node;
+mod node_lines;
+mod parameters;
 mod partition;
+mod partition_lines;
+mod release;
+mod settle;
+mod source;
+pub mod table;
+pub mod value;
+pub mod words;
 
+pub use conf::{
+    Conf, ControllerHost, EnforcePartLimits, JobRules, Paths, PortRange, PropagateLimits,
+    ReturnToService, Setting, Times,
+};
+pub use diagnostic::{Diagnostic, Place, Severity};
 pub use limit::{INFINITE, Limit, MEM_PER_CPU, Memory, NO_VAL};
 pub use node::{NodeConf, NodeState};
+pub use parameters::Parameters;
 pub use partition::{PartitionConf, PartitionState, Sharing};
+pub use release::Release;
+pub use settle::parse;
+pub use source::{FILE_BYTES_MAX, FILES_MAX, INCLUDE_DEPTH_MAX, Loader};

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use crate::codec::Flag8;
 use crate::{Codec, DecodeError, Gen, Mem, NO_VAL, Reader, Release, Schema, Visitor, Wire, Writer};
 
 /// 22.05 as a parameter of `U16Until`.
@@ -202,5 +203,35 @@ impl Codec<Option<Vec<u8>>> for RestAfterFlag {
             Some(bytes) => v.bytes(bytes),
             None => v.null(),
         }
+    }
+}
+
+/// A byte that is 255 where the value follows and 0 where it does not.
+pub(super) struct Flag255;
+
+impl<T: Wire + Debug> Codec<Option<T>> for Flag255 {
+    const KIND: &'static str = "u8?";
+
+    fn encode(value: &Option<T>, w: &mut Writer) {
+        w.u8(if value.is_some() { u8::MAX } else { 0 });
+        if let Some(value) = value {
+            value.encode(w);
+        }
+    }
+
+    fn decode(r: &mut Reader<'_>) -> Result<Option<T>, DecodeError> {
+        <Flag8 as Codec<Option<T>>>::decode(r)
+    }
+
+    fn sample(g: &mut Gen) -> Option<T> {
+        g.maybe(T::sample)
+    }
+
+    fn view(value: &Option<T>, v: &mut dyn Visitor) {
+        <Flag8 as Codec<Option<T>>>::view(value, v);
+    }
+
+    fn schema(release: Release, s: &mut Schema) {
+        <Flag8 as Codec<Option<T>>>::schema(release, s);
     }
 }

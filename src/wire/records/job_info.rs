@@ -2,8 +2,7 @@
 #![expect(missing_docs, reason = "fields carry Slurm's own names")]
 
 use super::SelectJobInfo;
-use super::codec::{U16Until, UnlessNoVal, V22_05};
-use crate::codec::Flag8;
+use super::codec::{Flag255, U16Until, UnlessNoVal, V22_05};
 use crate::{Bits, NO_VAL, NO_VAL16, Release, StepId, UnixTime, Wire};
 
 /// A job as listings show it, for the detailed view too. Part of 2004.
@@ -244,7 +243,7 @@ pub struct JobInfo {
     pub std_in: Option<String>,
     pub std_out: Option<String>,
     /// Socket and core constraints, if there are any.
-    #[wire(as_ = Flag8)]
+    #[wire(as_ = Flag255)]
     pub mc: Option<MultiCore>,
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use flurm_tests::conf::against_slurm;
 use flurm_tests::process::{self, Daemon};
 use flurm_tests::{Cluster, Shape, eventually, eventually_within};
 use std::time::Duration;
@@ -27,7 +28,10 @@ fn scancel_ends_the_whole_process_tree() {
     assert_eq!(ended(&client, id).get("JobState"), "CANCELLED");
     cluster.wait_idle();
     let left: Vec<_> = running.iter().filter(|one| one.alive()).collect();
-    assert!(left.is_empty(), "still running: {left:?}");
+    // Slurm's own linuxproc tracker loses the one that was orphaned into a session of its own.
+    let lost = usize::from(against_slurm());
+    assert!(left.len() <= lost, "still running: {left:?}");
+    left.iter().for_each(|one| one.kill());
 }
 
 #[test]
@@ -168,7 +172,7 @@ fn a_job_over_its_time_limit_is_ended() {
     });
     assert_eq!(record.get("JobState"), "TIMEOUT");
     assert_eq!(record.get("Reason"), "TimeLimit");
-    assert_eq!(record.get("ExitCode"), "0:15");
+    assert_eq!(record.get("ExitCode"), "0:9", "it ignored SIGTERM");
     cluster.wait_idle();
     let jobs = process::of_cluster(&cluster.folder)
         .into_iter()

@@ -191,6 +191,6 @@ fn unknown_jobs_nodes_and_partitions_are_named_as_unknown() {
     assert!(format!("{}{}", ran.out, ran.err).contains("Node n77 not found"), "{ran:?}");
     let ran = client.run("scontrol", &["show", "partition", "none"]);
     assert!(format!("{}{}", ran.out, ran.err).contains("Partition none not found"), "{ran:?}");
-    let refusal = client.run("scancel", &["4000000"]);
-    assert!(refusal.err.contains("Invalid job id specified"), "{refusal:?}");
+    let ran = client.run("scontrol", &["hold", "4000000"]);
+    assert!(ran.err.contains("Invalid job id specified"), "{ran:?}");
 }

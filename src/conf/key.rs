@@ -16,6 +16,8 @@ pub enum Kind {
     Flag,
     /// A time: `minutes`, `minutes:seconds`, `hours:minutes:seconds`, `days-hours`, … or no limit.
     Time,
+    /// A short time with a unit: `500us`, `100ms`, `8s`. Only FLURM's own keys have these.
+    Span,
     /// One port or a range of them.
     Ports,
     /// One of some words, in any case, each with the number Slurm has for it.

@@ -6,6 +6,7 @@
 mod conf;
 mod diagnostic;
 mod fields;
+mod flurm;
 pub mod key;
 mod limit;
 mod lines;
@@ -26,6 +27,7 @@ pub use conf::{
     ReturnToService, Setting, Times,
 };
 pub use diagnostic::{Diagnostic, Place, Severity};
+pub use flurm::{FlurmConf, Peer};
 pub use limit::{INFINITE, Limit, MEM_PER_CPU, Memory, NO_VAL};
 pub use node::{NodeConf, NodeState};
 pub use parameters::Parameters;

@@ -134,8 +134,8 @@ impl Settler<'_> {
         self.at_least("TreeWidth", 1);
         self.correct("MinJobAge", 2, u64::MAX, 2);
         self.correct("SchedulerTimeSlice", 5, u64::MAX, 30);
-        self.correct("MaxJobId", 0, 67_043_328, 67_043_328);
-        self.correct("EpilogMsgTime", 0, 100_000, 2_000);
+        self.correct("MaxJobId", 0, 0x3ff_ffff, 0x3ff_ffff);
+        self.correct("EpilogMsgTime", 0, 1_000_000, 2_000);
         self.correct("HealthCheckTimeout", 1, u64::MAX, 60);
         if self.number("ReturnToService") > 2 {
             self.error("ReturnToService", "expected 0, 1 or 2");

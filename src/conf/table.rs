@@ -5,7 +5,7 @@ use crate::Release::{V22_05, V23_02, V23_11, V24_05, V24_11, V25_05, V25_11, V26
 use crate::key::{Key, Kind, U16, U32, U64};
 use crate::words;
 
-use Kind::{Each, Flag, Flags, LooseFlags, OneOf, Ports, Text, Time};
+use Kind::{Each, Flag, Flags, LooseFlags, OneOf, Ports, Span, Text, Time};
 
 const fn key(name: &'static str, kind: Kind) -> Key {
     Key::new(name, kind)
@@ -386,13 +386,31 @@ pub const FRONTEND: &[Key] = &[
     key("State", Text),
 ];
 
+/// The keys of flurm.conf, which stands beside slurm.conf and may be absent.
+pub const FLURM: &[Key] = &[
+    key("DataDir", Text).honoured(),
+    key("ElectionTimeoutMax", Span).default("800ms").honoured(),
+    key("ElectionTimeoutMin", Span).default("400ms").honoured(),
+    key("GroupCommitDelay", Span).default("0s").honoured(),
+    key("HeartbeatInterval", Span).default("100ms").honoured(),
+    key("HoldTime", Span).default("8s").honoured(),
+    key("ListenAddr", Text).honoured(),
+    key("RaftPort", U16).honoured(),
+    key("SnapshotEvery", U64).default("10000").honoured(),
+    key("Peer", Kind::Line(PEER)).honoured(),
+];
+
+/// The keys of a `Peer=` line of flurm.conf.
+pub const PEER: &[Key] =
+    &[key("Addr", Text).honoured(), key("Id", U64).honoured(), key("Port", U16).honoured()];
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{key::Status, value};
 
-    fn tables() -> [&'static [Key]; 7] {
-        [GLOBAL, NODE, PARTITION, DOWN_NODES, NODE_SET, POWER_ACTION, FRONTEND]
+    fn tables() -> [&'static [Key]; 9] {
+        [GLOBAL, NODE, PARTITION, DOWN_NODES, NODE_SET, POWER_ACTION, FRONTEND, FLURM, PEER]
     }
 
     #[test]

@@ -37,6 +37,11 @@ pub fn read(kind: Kind, text: &str) -> Result<Value, String> {
                 time(text).ok_or_else(|| format!("`{text}` is not a time: {expected}"))?;
             Ok(plain(show_time(seconds), Some(seconds)))
         }
+        Kind::Span => {
+            let micros = span(text)
+                .ok_or_else(|| format!("`{text}` is not a time such as 500us, 100ms or 8s"))?;
+            Ok(plain(show_span(micros), Some(micros)))
+        }
         Kind::Ports => {
             let (first, last) = ports(text)
                 .ok_or_else(|| format!("`{text}` is not a port from 1 to 65535 or a range"))?;
@@ -160,6 +165,28 @@ pub fn show_time(seconds: u64) -> String {
     if days > 0 { format!("{days}-{clock}") } else { clock }
 }
 
+/// Microseconds of a short time with a unit.
+pub fn span(text: &str) -> Option<u64> {
+    let unit_start = text.find(|c: char| !c.is_ascii_digit())?;
+    let (digits, unit) = text.split_at(unit_start);
+    let factor = match unit.to_ascii_lowercase().as_str() {
+        "us" => 1,
+        "ms" => 1_000,
+        "s" => 1_000_000,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+/// A short time with the largest unit that leaves it whole.
+fn show_span(micros: u64) -> String {
+    match micros {
+        micros if micros % 1_000_000 == 0 => format!("{}s", micros / 1_000_000),
+        micros if micros % 1_000 == 0 => format!("{}ms", micros / 1_000),
+        micros => format!("{micros}us"),
+    }
+}
+
 /// A port or a range of them with a start below its end.
 pub fn ports(text: &str) -> Option<(u16, u16)> {
     let port = |text: &str| text.trim().parse().ok().filter(|port| *port > 0);
@@ -247,6 +274,25 @@ mod tests {
         assert!(wrong.contains("`x12`") && wrong.contains("Contain"), "{wrong}");
         let loose = read(Kind::LooseFlags(crate::words::PRIVATE_DATA), "jobs,cloud").unwrap();
         assert_eq!((loose.number, loose.skipped), (Some(1), vec!["cloud".to_owned()]));
+    }
+
+    #[test]
+    fn short_times_need_a_unit() {
+        let rows = [
+            ("500us", Some(500)),
+            ("100ms", Some(100_000)),
+            ("8S", Some(8_000_000)),
+            ("8", None),
+            ("", None),
+            ("ms", None),
+            ("1m", None),
+            ("18446744073709551615s", None),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(span(text), expected, "{text}");
+            let shown = expected.map(|micros| span(&show_span(micros)));
+            assert_eq!(shown.flatten(), expected);
+        }
     }
 
     #[test]

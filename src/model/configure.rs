@@ -128,7 +128,7 @@ impl Cluster {
                 homeless.push((job.id, Reason::FailDownPartition, text));
                 continue;
             }
-            let lost = |name: &&NodeName| !self.nodes.get(*name).is_some_and(|node| !node.removed);
+            let lost = |name: &&NodeName| self.nodes.get(*name).is_none_or(|node| node.removed);
             if let Some(name) = job.spec.nodes_required.iter().find(lost) {
                 let text = format!("node {name} was removed");
                 homeless.push((job.id, Reason::BadConstraints, text));

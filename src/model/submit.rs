@@ -175,7 +175,7 @@ impl Cluster {
             return Err(Refusal::new(Errno::PartitionNotAvail, text));
         }
         for name in spec.nodes_required.iter().chain(&spec.nodes_excluded) {
-            if !self.nodes.get(name).is_some_and(|node| !node.removed) {
+            if self.nodes.get(name).is_none_or(|node| node.removed) {
                 return Err(Refusal::new(
                     Errno::InvalidNodeName,
                     format!("there is no node {name}"),

@@ -74,7 +74,7 @@ impl Cluster {
         }
         let names = changes.nodes_required.iter().chain(&changes.nodes_excluded).flatten();
         for name in names {
-            if !self.nodes.get(name).is_some_and(|node| !node.removed) {
+            if self.nodes.get(name).is_none_or(|node| node.removed) {
                 return Err(Refusal::new(
                     Errno::InvalidNodeName,
                     format!("there is no node {name}"),

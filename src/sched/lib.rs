@@ -4,8 +4,10 @@
 //! clock, no randomness, no memory between calls. Refuses to change anything: its decisions become
 //! a command that the cluster validates again.
 
+mod demand;
+mod place;
 mod plan;
 mod snapshot;
 
-pub use plan::{Explanation, Plan, plan};
+pub use plan::{Explanation, Plan, feasible, plan};
 pub use snapshot::{JobView, NodeView, PartitionView, Snapshot};

@@ -1,9 +1,22 @@
 //! Decisions of one pass over the waiting jobs.
+//!
+//! Jobs are looked at by partition tier, then priority, then age. A job that could start on an
+//! emptier cluster and finds no room blocks its partition, and no later job may take a node that
+//! it could use: nothing overtakes the top job. A job that waits for something else (a hold, its
+//! begin time, a limit, nodes out of service) blocks nobody.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flurm_base::{JobId, Time};
-use flurm_model::{Command, Reason, Start};
+use flurm_model::{
+    Command, Errno, Hold, JobSpec, Limit, PartitionName, PartitionState, Placement, Reason,
+    Refusal, Start,
+};
 
-use crate::Snapshot;
+use crate::demand::Demand;
+use crate::place::place;
+use crate::{JobView, NodeView, PartitionView, Snapshot};
 
 /// Why a job waits, in Slurm's word and in a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +27,8 @@ pub struct Explanation {
     pub reason: Reason,
     /// A sentence that names what is missing; empty where the reason says all.
     pub text: String,
+    /// Whether the reason differs from what the job was last said to wait for.
+    pub is_news: bool,
 }
 
 /// What one pass decided.
@@ -26,9 +41,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan as a command; `None` when there is nothing to start or to say.
+    /// The plan as a command; `None` when there is nothing to start and nothing new to say.
     pub fn command(&self, at: Time) -> Option<Command> {
-        let reasons: Vec<_> = self.waiting.iter().map(|why| (why.job, why.reason)).collect();
+        let news = self.waiting.iter().filter(|why| why.is_news);
+        let reasons: Vec<_> = news.map(|why| (why.job, why.reason)).collect();
         if self.starts.is_empty() && reasons.is_empty() {
             return None;
         }
@@ -38,6 +54,242 @@ impl Plan {
 
 /// Plans one pass.
 pub fn plan(snapshot: &Snapshot) -> Plan {
-    let _ = snapshot;
-    Plan::default()
+    let mut pass = Pass::new(snapshot);
+    for (job, partition) in queue(snapshot) {
+        pass.consider(job, partition);
+    }
+    pass.finish()
+}
+
+/// Whether a job could ever run in any of the partitions: with every node in service and idle.
+/// `snapshot` is what `Snapshot::idle` gives.
+pub fn feasible(
+    snapshot: &Snapshot,
+    spec: &JobSpec,
+    partitions: &[PartitionName],
+) -> Result<(), Refusal> {
+    let mut refusal = Refusal::from(Errno::RequestedNodeConfigUnavailable);
+    for name in partitions {
+        let Some(partition) = snapshot.partition(name) else { continue };
+        let Some(demand) = Demand::of(spec, &relaxed(partition), snapshot.select) else {
+            let text = "only feature names joined by & are understood";
+            return Err(Refusal::new(Errno::InvalidFeature, text));
+        };
+        if place(&demand, &snapshot.nodes, &partition.nodes).is_some() {
+            return Ok(());
+        }
+        refusal = never(&demand, snapshot, partition);
+    }
+    Err(refusal)
+}
+
+/// A partition whose node limits do not count: a job over them waits, it is not impossible.
+fn relaxed(partition: &PartitionView) -> flurm_model::PartitionConf {
+    let mut conf = (*partition.conf).clone();
+    conf.nodes_max = Limit::Unlimited;
+    conf.nodes_min = 0;
+    conf
+}
+
+/// Why a demand can never be met, naming the closest fit.
+fn never(demand: &Demand, snapshot: &Snapshot, partition: &PartitionView) -> Refusal {
+    let members = partition.nodes.iter().map(|at| &snapshot.nodes[*at]);
+    let units: Vec<u32> = members
+        .filter(|node| demand.suits(node))
+        .map(|node| demand.units_on(node))
+        .filter(|units| *units > 0)
+        .collect();
+    let total: u64 = units.iter().map(|units| u64::from(*units)).sum();
+    let name = &partition.conf.name;
+    let text = format!(
+        "it needs {} tasks on {} or more nodes; in partition {name} {} nodes fit, with room for \
+         {total}",
+        demand.units,
+        demand.nodes_min,
+        units.len()
+    );
+    Refusal::new(Errno::RequestedNodeConfigUnavailable, text)
+}
+
+/// Jobs with each of their partitions, in the order in which they are served.
+fn queue(snapshot: &Snapshot) -> Vec<(&JobView, &PartitionView)> {
+    let by_name: BTreeMap<&str, &PartitionView> =
+        snapshot.partitions.iter().map(|view| (view.conf.name.as_str(), view)).collect();
+    let mut entries: Vec<(&JobView, &PartitionView)> = Vec::with_capacity(snapshot.pending.len());
+    for job in &snapshot.pending {
+        let known = job.partitions.iter().filter_map(|name| by_name.get(name.as_str()));
+        entries.extend(known.map(|partition| (job, *partition)));
+    }
+    entries.sort_by_key(|(job, partition)| {
+        let tier = Reverse(partition.conf.priority_tier);
+        (tier, Reverse(job.priority), job.submit, job.id)
+    });
+    entries
+}
+
+/// What a pass knows so far.
+struct Pass<'a> {
+    snapshot: &'a Snapshot,
+    nodes: Vec<NodeView>,
+    /// The same nodes with nothing on them.
+    vacant: Vec<NodeView>,
+    started: BTreeSet<JobId>,
+    blocked: BTreeSet<&'a str>,
+    reserved: BTreeSet<usize>,
+    starts: Vec<Start>,
+    reasons: BTreeMap<JobId, (Reason, String)>,
+}
+
+impl<'a> Pass<'a> {
+    fn new(snapshot: &'a Snapshot) -> Self {
+        let mut vacant = snapshot.nodes.clone();
+        vacant.iter_mut().for_each(NodeView::vacate);
+        Self {
+            snapshot,
+            nodes: snapshot.nodes.clone(),
+            vacant,
+            started: BTreeSet::new(),
+            blocked: BTreeSet::new(),
+            reserved: BTreeSet::new(),
+            starts: Vec::new(),
+            reasons: BTreeMap::new(),
+        }
+    }
+
+    fn consider(&mut self, job: &'a JobView, partition: &'a PartitionView) {
+        if self.started.contains(&job.id) {
+            return;
+        }
+        if let Some(reason) = self.waits_for(job, partition) {
+            self.explain(job, reason, String::new());
+            return;
+        }
+        if self.blocked.contains(partition.conf.name.as_str()) {
+            self.explain(job, Reason::Priority, String::new());
+            return;
+        }
+        let Some(demand) = Demand::of(&job.spec, &partition.conf, self.snapshot.select) else {
+            let text = String::from("its features are an expression that is not understood");
+            self.explain(job, Reason::BadConstraints, text);
+            return;
+        };
+        let open = |at: &&usize| self.nodes[**at].usable && !self.reserved.contains(*at);
+        let candidates: Vec<usize> = partition.nodes.iter().filter(open).copied().collect();
+        match place(&demand, &self.nodes, &candidates) {
+            Some(placements) => self.start(job, partition, placements),
+            None => self.find_blocked(job, partition, &demand),
+        }
+    }
+
+    /// What keeps a job back that has nothing to do with room.
+    fn waits_for(&self, job: &JobView, partition: &PartitionView) -> Option<Reason> {
+        let conf = &partition.conf;
+        match job.hold {
+            Hold::None => {}
+            // What the hold itself said is worth more than that there is one.
+            Hold::User | Hold::Admin => return Some(job.reason),
+        }
+        if job.spec.begin.is_some_and(|begin| begin > self.snapshot.now) {
+            return Some(Reason::BeginTime);
+        }
+        match conf.state {
+            PartitionState::Up | PartitionState::Drain => {}
+            PartitionState::Down => return Some(Reason::PartitionDown),
+            PartitionState::Inactive => return Some(Reason::PartitionInactive),
+        }
+        let shortest = job.spec.time_min.map_or(job.time_limit, Limit::Max);
+        if !job.time_limit_fixed && !conf.time_max.allows(shortest) {
+            return Some(Reason::PartitionTimeLimit);
+        }
+        let least = Limit::Max(job.spec.size.nodes_min);
+        let most = job.spec.size.nodes_max.unwrap_or(u32::MAX);
+        if !conf.nodes_max.allows(least) || most < conf.nodes_min {
+            return Some(Reason::PartitionNodeLimit);
+        }
+        None
+    }
+
+    fn start(&mut self, job: &JobView, partition: &PartitionView, placements: Vec<Placement>) {
+        for part in &placements {
+            let node = self.nodes.iter_mut().find(|node| node.name == part.node);
+            let node = node.expect("placements name nodes of the snapshot");
+            node.cpus_used += part.cpus;
+            node.memory_used_mb += part.memory_mb;
+            node.jobs += 1;
+            node.whole_node_taken |= part.whole_node;
+            assert!(node.cpus_used <= node.cpus, "a node was given out twice");
+        }
+        self.started.insert(job.id);
+        self.reasons.remove(&job.id);
+        self.starts.push(Start {
+            job: job.id,
+            attempt: job.attempt,
+            partition: partition.conf.name.clone(),
+            placements,
+        });
+    }
+
+    /// A job without room: does it wait for other jobs, or for nodes to return to service?
+    fn find_blocked(&mut self, job: &JobView, partition: &'a PartitionView, demand: &Demand) {
+        let usable: Vec<usize> =
+            partition.nodes.iter().filter(|at| self.nodes[**at].usable).copied().collect();
+        if place(demand, &self.vacant, &usable).is_some() {
+            // Kept from room that is there only by a job that comes first.
+            let behind = place(demand, &self.nodes, &usable).is_some();
+            let name = partition.conf.name.as_str();
+            self.blocked.insert(name);
+            let suits = usable.iter().filter(|at| demand.suits(&self.nodes[**at]));
+            let reserved: Vec<usize> = suits.copied().collect();
+            self.reserved.extend(reserved);
+            let (reason, text) = match behind {
+                true => (Reason::Priority, String::new()),
+                false => (Reason::Resources, self.shortage(demand, &usable)),
+            };
+            self.explain(job, reason, text);
+            return;
+        }
+        let required = demand.required.iter().any(|name| {
+            let node = self.nodes.iter().find(|node| node.name == *name);
+            node.is_none_or(|node| !node.usable)
+        });
+        if required {
+            let text = String::from("a required node is out of service");
+            self.explain(job, Reason::RequiredNodeNotAvailable, text);
+        } else if place(demand, &self.vacant, &partition.nodes).is_some() {
+            let text = String::from("nodes it needs are DOWN, drained or not responding");
+            self.explain(job, Reason::Resources, text);
+        } else {
+            let text = String::from("no node of its partition can ever satisfy it");
+            self.explain(job, Reason::BadConstraints, text);
+        }
+    }
+
+    fn shortage(&self, demand: &Demand, usable: &[usize]) -> String {
+        let suiting = usable.iter().filter(|at| demand.suits(&self.nodes[**at]));
+        let units = suiting.map(|at| demand.units_on(&self.nodes[*at]));
+        let rooms: Vec<u32> = units.filter(|units| *units > 0).collect();
+        let total: u64 = rooms.iter().map(|units| u64::from(*units)).sum();
+        format!(
+            "it needs room for {} tasks on {} or more nodes; {} nodes have room for {total}",
+            demand.units,
+            demand.nodes_min,
+            rooms.len()
+        )
+    }
+
+    /// The first reason counts: a job in several partitions is explained by the best of them.
+    fn explain(&mut self, job: &JobView, reason: Reason, text: String) {
+        self.reasons.entry(job.id).or_insert((reason, text));
+    }
+
+    fn finish(mut self) -> Plan {
+        let mut waiting = Vec::with_capacity(self.snapshot.pending.len());
+        for job in self.snapshot.pending.iter().filter(|job| !self.started.contains(&job.id)) {
+            let nowhere = (Reason::PartitionConfig, String::from("it has no partition left"));
+            let (reason, text) = self.reasons.remove(&job.id).unwrap_or(nowhere);
+            let is_news = reason != job.reason && job.hold == Hold::None;
+            waiting.push(Explanation { job: job.id, reason, text, is_news });
+        }
+        Plan { starts: self.starts, waiting }
+    }
 }

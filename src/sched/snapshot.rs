@@ -1,10 +1,11 @@
 //! What the planner sees of a cluster: a copy that does not change under it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flurm_base::{AttemptId, JobId, Time};
 use flurm_model::{
-    Cluster, Hold, Job, JobSpec, Limit, Node, NodeFlags, NodeName, PartitionConf, PartitionName,
+    Cluster, Hold, Job, JobSpec, Limit, Node, NodeName, PartitionConf, PartitionName, Reason,
     Select,
 };
 
@@ -19,8 +20,6 @@ pub struct NodeView {
     pub weight: u32,
     /// Whether new work may be placed there.
     pub usable: bool,
-    /// Whether it can be expected to become usable without an operator.
-    pub expected: bool,
     /// CPUs that jobs may take.
     pub cpus: u32,
     /// Sockets.
@@ -43,6 +42,16 @@ pub struct NodeView {
     pub jobs: u32,
     /// Whether a job there keeps others off.
     pub whole_node_taken: bool,
+}
+
+impl NodeView {
+    /// Forgets what runs there.
+    pub(crate) fn vacate(&mut self) {
+        self.cpus_used = 0;
+        self.memory_used_mb = 0;
+        self.jobs = 0;
+        self.whole_node_taken = false;
+    }
 }
 
 /// A partition's rules.
@@ -73,6 +82,10 @@ pub struct JobView {
     pub partitions: Vec<PartitionName>,
     /// Minutes it may run.
     pub time_limit: Limit,
+    /// An operator set that: partitions' limits do not bound it.
+    pub time_limit_fixed: bool,
+    /// Why it was last said to wait.
+    pub reason: Reason,
 }
 
 /// What the planner sees of a cluster.
@@ -94,10 +107,12 @@ impl Snapshot {
     /// Copies what matters out of a cluster.
     pub fn of(cluster: &Cluster, now: Time) -> Self {
         let nodes: Vec<NodeView> = cluster.nodes().map(|node| node_view(cluster, node)).collect();
-        let position = |name: &NodeName| nodes.iter().position(|node| node.name == *name);
+        let named = nodes.iter().enumerate().map(|(at, node)| (node.name.clone(), at));
+        let positions: BTreeMap<NodeName, usize> = named.collect();
         let partitions = cluster.partitions().map(|partition| {
+            let names = partition.conf.nodes.iter();
             let mut members: Vec<usize> =
-                partition.conf.nodes.iter().filter_map(position).collect();
+                names.filter_map(|name| positions.get(name).copied()).collect();
             members.sort_by_key(|at| (nodes[*at].weight, *at));
             members.dedup();
             PartitionView { conf: Arc::new(partition.conf.clone()), nodes: members }
@@ -105,6 +120,17 @@ impl Snapshot {
         let partitions = partitions.collect();
         let pending = cluster.pending().map(job_view).collect();
         Self { now, select: cluster.settings().select, nodes, partitions, pending }
+    }
+
+    /// The same cluster with every node in service and nothing on it: what could ever be.
+    pub fn idle(&self) -> Self {
+        let mut idle = self.clone();
+        idle.pending.clear();
+        for node in &mut idle.nodes {
+            node.usable = true;
+            node.vacate();
+        }
+        idle
     }
 
     /// A partition by its name.
@@ -120,7 +146,6 @@ fn node_view(cluster: &Cluster, node: &Node) -> NodeView {
         index: node.index,
         weight: node.conf.weight,
         usable: node.is_usable(),
-        expected: node.is_usable() || node.flags.has(NodeFlags::NO_RESPOND),
         cpus: node.conf.usable_cpus(),
         sockets: u32::from(node.conf.sockets.max(1)),
         threads_per_core: u32::from(node.conf.threads_per_core.max(1)),
@@ -145,5 +170,7 @@ fn job_view(job: &Job) -> JobView {
         hold: job.hold,
         partitions: job.partitions.clone(),
         time_limit: job.time_limit,
+        time_limit_fixed: job.time_limit_fixed,
+        reason: job.reason,
     }
 }

@@ -1,0 +1,204 @@
+//! What a job needs of a node, and how much of it one node can give.
+//!
+//! A job is placed in units: a unit is one task with its CPUs. CPUs are handed out in the
+//! smallest part that the site's `SelectTypeParameters` name; a job that asks for fewer takes the
+//! whole part, and `--mem-per-cpu` counts every CPU taken.
+
+use std::collections::BTreeSet;
+
+use flurm_model::{
+    JobSpec, Limit, Memory, NodeName, OverSubscribe, PartitionConf, Placement, Select, SelectUnit,
+    Sharing,
+};
+
+use crate::NodeView;
+
+/// What a job needs, in one partition.
+#[derive(Clone, Debug)]
+pub(crate) struct Demand {
+    /// Units to place.
+    pub(crate) units: u32,
+    /// Nodes, at least.
+    pub(crate) nodes_min: u32,
+    /// Nodes, at most.
+    pub(crate) nodes_max: u32,
+    /// Nodes that must be among them.
+    pub(crate) required: BTreeSet<NodeName>,
+    /// Neighbours in the configuration's order only.
+    pub(crate) contiguous: bool,
+    excluded: BTreeSet<NodeName>,
+    features: Option<Vec<String>>,
+    cpus_per_unit: u32,
+    units_per_node_max: u32,
+    units_per_socket_max: Option<u32>,
+    tasks_per_core: Option<u32>,
+    cpus_per_node_min: u32,
+    cpus_per_node_max: Limit,
+    memory: Option<Memory>,
+    tmp_disk_mb: u32,
+    sockets: u32,
+    cores_per_socket: u32,
+    threads_per_core: u32,
+    whole_node: bool,
+    select: Select,
+    tasks: u32,
+    overcommit: bool,
+}
+
+impl Demand {
+    /// What `spec` needs in a partition. `None` when its features are an expression that this
+    /// planner does not understand.
+    pub(crate) fn of(spec: &JobSpec, conf: &PartitionConf, select: Select) -> Option<Self> {
+        let size = &spec.size;
+        let features = match &spec.features {
+            None => None,
+            Some(text) => Some(feature_list(text)?),
+        };
+        let wants_all = match spec.sharing {
+            None | Some(Sharing::Oversubscribe) => false,
+            // A node to itself also is a node shared with nobody else.
+            Some(Sharing::Exclusive | Sharing::User | Sharing::Mcs | Sharing::Topology) => true,
+        };
+        let gives_all = conf.over_subscribe == OverSubscribe::Exclusive;
+        let cpus_per_unit = if size.overcommit { 1 } else { size.cpus_per_task_or_default() };
+        let tasks = size.tasks_or_default().max(1);
+        let by_cpus = size.cpus_min.div_ceil(cpus_per_unit);
+        let units = if size.overcommit { tasks } else { tasks.max(by_cpus) };
+        let nodes_min = size.nodes_min.max(conf.nodes_min).max(1);
+        Some(Self {
+            units: units.max(nodes_min),
+            nodes_min,
+            nodes_max: size.nodes_max.unwrap_or(u32::MAX).min(conf.nodes_max.or(u32::MAX)),
+            required: spec.nodes_required.iter().cloned().collect(),
+            contiguous: spec.contiguous,
+            excluded: spec.nodes_excluded.iter().cloned().collect(),
+            features,
+            cpus_per_unit,
+            units_per_node_max: size.tasks_per_node.map_or(u32::MAX, u32::from).max(1),
+            units_per_socket_max: size.tasks_per_socket.map(u32::from),
+            tasks_per_core: size.tasks_per_core.map(u32::from).filter(|count| *count > 0),
+            cpus_per_node_min: size.cpus_per_node_min.map_or(1, u32::from).max(1),
+            cpus_per_node_max: conf.cpus_per_node_max,
+            memory: size.memory.filter(|_| select.memory),
+            tmp_disk_mb: size.tmp_disk_mb,
+            sockets: size.sockets_per_node.map_or(0, u32::from),
+            cores_per_socket: size.cores_per_socket.map_or(0, u32::from),
+            threads_per_core: size.threads_per_core.map_or(0, u32::from),
+            whole_node: wants_all || gives_all || select.unit == SelectUnit::Node,
+            select,
+            tasks,
+            overcommit: size.overcommit,
+        })
+    }
+
+    /// Whether the node is of a kind that the job could use, whatever runs there.
+    pub(crate) fn suits(&self, node: &NodeView) -> bool {
+        let has = |feature: &String| node.features.contains(feature);
+        let features = self.features.as_ref().is_none_or(|list| list.iter().all(has));
+        let shape = node.sockets >= self.sockets
+            && node.cores_per_socket >= self.cores_per_socket
+            && node.threads_per_core >= self.threads_per_core;
+        features
+            && shape
+            && node.tmp_disk_mb >= self.tmp_disk_mb
+            && !self.excluded.contains(&node.name)
+    }
+
+    /// How many units the node can give beside what runs there; 0 when none.
+    pub(crate) fn units_on(&self, node: &NodeView) -> u32 {
+        if node.whole_node_taken || (self.whole_node && node.jobs > 0) {
+            return 0;
+        }
+        let sockets = self.units_per_socket_max.map_or(u32::MAX, |per| per * node.sockets);
+        let most = self.units_per_node_max.min(sockets).min(self.units);
+        if self.overcommit {
+            return if self.fits(node, 1) { most } else { 0 };
+        }
+        // What fits shrinks as units grow, so the boundary can be halved towards.
+        let (mut low, mut high) = (0, most.min(node.cpus / self.cpus_per_unit));
+        while low < high {
+            let middle = low + (high - low).div_ceil(2);
+            if self.fits(node, middle) {
+                low = middle;
+            } else {
+                high = middle - 1;
+            }
+        }
+        low
+    }
+
+    fn fits(&self, node: &NodeView, units: u32) -> bool {
+        let cpus = self.cpus_on(node, units);
+        let memory_mb = self.memory_on(node, cpus);
+        let allowed = self.whole_node || self.cpus_per_node_max.allows(Limit::Max(cpus));
+        let cpus_free = node.cpus.saturating_sub(node.cpus_used);
+        let memory_free = node.memory_mb.saturating_sub(node.memory_used_mb);
+        allowed && cpus <= cpus_free && memory_mb <= memory_free
+    }
+
+    /// CPUs that so many units take of a node.
+    fn cpus_on(&self, node: &NodeView, units: u32) -> u32 {
+        if self.whole_node {
+            let needed = self.cpus_needed(node, units);
+            return node.cpus.max(needed);
+        }
+        let part = match self.select.unit {
+            SelectUnit::Cpu => 1,
+            SelectUnit::Core => node.threads_per_core,
+            SelectUnit::Socket => node.threads_per_core * node.cores_per_socket,
+            SelectUnit::Node => node.cpus,
+        };
+        // A node whose CPUs are no multiple of the part counts its rest as one.
+        let part = part.clamp(1, node.cpus.max(1));
+        let cpus = self.cpus_needed(node, units).div_ceil(part).saturating_mul(part);
+        if cpus > node.cpus && self.cpus_needed(node, units) <= node.cpus {
+            node.cpus
+        } else {
+            cpus
+        }
+    }
+
+    fn cpus_needed(&self, node: &NodeView, units: u32) -> u32 {
+        let plain = if self.overcommit { 1 } else { units.saturating_mul(self.cpus_per_unit) };
+        let by_core = self
+            .tasks_per_core
+            .map_or(0, |per| units.div_ceil(per).saturating_mul(node.threads_per_core));
+        plain.max(by_core).max(self.cpus_per_node_min)
+    }
+
+    fn memory_on(&self, node: &NodeView, cpus: u32) -> u64 {
+        self.memory.map_or(0, |memory| memory.on_node(cpus, node.memory_mb))
+    }
+
+    /// The placement of so many units.
+    pub(crate) fn placement(&self, node: &NodeView, units: u32) -> Placement {
+        let cpus = self.cpus_on(node, units);
+        Placement {
+            node: node.name.clone(),
+            cpus,
+            memory_mb: self.memory_on(node, cpus),
+            tasks: units,
+            whole_node: self.whole_node,
+        }
+    }
+
+    /// Tasks to tell of: a job that asked for CPUs only has fewer tasks than units.
+    pub(crate) fn trim_tasks(&self, placements: &mut [Placement]) {
+        let mut surplus = placements.iter().map(|part| part.tasks).sum::<u32>();
+        surplus = surplus.saturating_sub(self.tasks);
+        for part in placements.iter_mut().rev() {
+            let less = surplus.min(part.tasks.saturating_sub(1));
+            part.tasks -= less;
+            surplus -= less;
+        }
+    }
+}
+
+/// Names joined by `&` or `,`; `None` for anything richer.
+pub(crate) fn feature_list(text: &str) -> Option<Vec<String>> {
+    let plain = |name: &str| {
+        !name.is_empty() && !name.contains(['|', '[', ']', '(', ')', '*', '!', '@', ' '])
+    };
+    let names: Vec<&str> = text.split(['&', ',']).map(str::trim).collect();
+    names.iter().all(|name| plain(name)).then(|| names.into_iter().map(String::from).collect())
+}

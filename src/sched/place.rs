@@ -1,0 +1,127 @@
+//! Nodes for one job: the lightest that suffice, and of those as few as possible.
+
+use flurm_model::Placement;
+
+use crate::NodeView;
+use crate::demand::Demand;
+
+/// A node with room, and how much.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    at: usize,
+    units: u32,
+    weight: u32,
+    required: bool,
+}
+
+/// Places a job on some of the nodes at `candidates` (lightest first), or says `None`.
+///
+/// Nodes are taken in groups of equal weight, lightest first, until those at hand suffice; within
+/// them as few nodes as possible, the first ones if they do, else the roomiest.
+pub(crate) fn place(
+    demand: &Demand,
+    nodes: &[NodeView],
+    candidates: &[usize],
+) -> Option<Vec<Placement>> {
+    let room = |at: &usize| {
+        let node = &nodes[*at];
+        let units = if demand.suits(node) { demand.units_on(node) } else { 0 };
+        let required = demand.required.contains(&node.name);
+        (units > 0).then_some(Room { at: *at, units, weight: node.weight, required })
+    };
+    let rooms: Vec<Room> = candidates.iter().filter_map(room).collect();
+    let required = rooms.iter().filter(|room| room.required).count();
+    if required < demand.required.len() {
+        return None;
+    }
+    if demand.contiguous {
+        let chosen = neighbours(demand, &rooms)?;
+        return Some(distribute(demand, nodes, chosen));
+    }
+    let mut end = 0;
+    while end < rooms.len() {
+        let weight = rooms[end].weight;
+        end += rooms[end..].iter().take_while(|room| room.weight == weight).count();
+        let later = rooms[end..].iter().filter(|room| room.required);
+        let at_hand: Vec<Room> = rooms[..end].iter().chain(later).copied().collect();
+        if let Some(chosen) = choose(demand, &at_hand) {
+            return Some(distribute(demand, nodes, chosen));
+        }
+    }
+    None
+}
+
+/// As few of the rooms as suffice; all required ones among them.
+fn choose(demand: &Demand, rooms: &[Room]) -> Option<Vec<Room>> {
+    let must: Vec<Room> = rooms.iter().filter(|room| room.required).copied().collect();
+    let free: Vec<Room> = rooms.iter().filter(|room| !room.required).copied().collect();
+    let mut roomy = free.clone();
+    roomy.sort_by_key(|room| (std::cmp::Reverse(room.units), room.weight, room.at));
+    let fixed: u64 = units_of(&must);
+    let least = (demand.nodes_min as usize).saturating_sub(must.len());
+    let most = (demand.nodes_max as usize).checked_sub(must.len())?.min(free.len());
+    let mut total = fixed + units_of(&roomy[..least.min(roomy.len())]);
+    if least > most {
+        return None;
+    }
+    let mut extra = least;
+    while total < u64::from(demand.units) {
+        if extra == most {
+            return None;
+        }
+        total += u64::from(roomy[extra].units);
+        extra += 1;
+    }
+    if must.is_empty() && extra == 1 {
+        let enough = |room: &&Room| room.units >= demand.units;
+        return rooms.iter().find(enough).map(|room| vec![*room]);
+    }
+    let first = &free[..extra];
+    let suffices = fixed + units_of(first) >= u64::from(demand.units);
+    let picked = if suffices { first } else { &roomy[..extra] };
+    let mut chosen: Vec<Room> = must.into_iter().chain(picked.iter().copied()).collect();
+    chosen.sort_by_key(|room| room.at);
+    Some(chosen)
+}
+
+/// The first run of neighbouring nodes that suffices.
+fn neighbours(demand: &Demand, rooms: &[Room]) -> Option<Vec<Room>> {
+    let mut sorted = rooms.to_vec();
+    sorted.sort_by_key(|room| room.at);
+    let must = sorted.iter().filter(|room| room.required).count();
+    for start in 0..sorted.len() {
+        let mut run: Vec<Room> = Vec::new();
+        for room in &sorted[start..] {
+            let adjacent = run.last().is_none_or(|last| last.at + 1 == room.at);
+            if !adjacent || run.len() >= demand.nodes_max as usize {
+                break;
+            }
+            run.push(*room);
+            let has_all = run.iter().filter(|room| room.required).count() == must;
+            let enough = units_of(&run) >= u64::from(demand.units);
+            if has_all && enough && run.len() >= demand.nodes_min as usize {
+                return Some(run);
+            }
+        }
+    }
+    None
+}
+
+fn units_of(rooms: &[Room]) -> u64 {
+    rooms.iter().map(|room| u64::from(room.units)).sum()
+}
+
+/// One unit on every chosen node, then as many as fit, in order.
+fn distribute(demand: &Demand, nodes: &[NodeView], chosen: Vec<Room>) -> Vec<Placement> {
+    let count = u32::try_from(chosen.len()).expect("chosen nodes are within a u32 limit");
+    let mut rest = demand.units.saturating_sub(count);
+    let mut placements: Vec<Placement> = Vec::with_capacity(chosen.len());
+    for room in chosen {
+        let more = rest.min(room.units - 1);
+        rest -= more;
+        placements.push(demand.placement(&nodes[room.at], 1 + more));
+    }
+    assert_eq!(rest, 0, "chosen nodes have room for all units");
+    demand.trim_tasks(&mut placements);
+    placements
+}

@@ -96,9 +96,10 @@ impl CredentialBody {
     }
 }
 
-/// A signature as text. Its final NUL is on the wire since 23.11 and nowhere else.
+/// A signature as text, or none as from cred/none since 23.11. Its final NUL is on the wire since
+/// 23.11 and nowhere else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Signature(pub String);
+pub struct Signature(pub Option<String>);
 
 impl Wire for Signature {
     const KIND: &'static str = "signature";
@@ -107,23 +108,26 @@ impl Wire for Signature {
         if w.release() >= Release::V23_11 {
             self.0.encode(w);
         } else {
-            w.block(&crate::text::to_bytes(&self.0));
+            w.block(&crate::text::to_bytes(self.0.as_deref().unwrap_or_default()));
         }
     }
 
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         if r.release() >= Release::V23_11 {
-            return String::decode(r).map(Self);
+            return Wire::decode(r).map(Self);
         }
-        r.block().map(|bytes| Self(crate::text::from_bytes(bytes)))
+        let bytes = r.block()?;
+        Ok(Self(Some(crate::text::from_bytes(bytes)).filter(|_| !bytes.is_empty())))
     }
 
     fn view(&self, v: &mut dyn Visitor) {
-        v.text(&self.0);
+        self.0.view(v);
     }
 
     fn sample(g: &mut Gen) -> Self {
-        Self(g.text())
+        let can_be_empty = g.release() >= Release::V23_11;
+        let text: Option<String> = Wire::sample(g);
+        Self(text.filter(|text| can_be_empty || !text.is_empty()))
     }
 
     fn schema(release: Release, s: &mut Schema) {

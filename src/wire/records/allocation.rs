@@ -4,8 +4,8 @@
 use super::SelectJobInfo;
 use super::codec::RestAfterFlag;
 use super::runs::Runs;
-use crate::codec::Flag8;
-use crate::{StepId, Wire, WireAddr};
+use crate::codec::{Count16, Flag8};
+use crate::{Gen, JobRef, List, StepId, UnixTime, Wire, WireAddr};
 
 /// The nodes that a job got, or is still to get. 4002, 4015.
 #[derive(Clone, Debug, PartialEq, Wire)]
@@ -56,4 +56,29 @@ pub struct Allocation {
     /// The cluster that the job went to, if it is not the one asked; its record is not understood here.
     #[wire(as_ = RestAfterFlag)]
     pub working_cluster_rec: Option<Vec<u8>>,
+}
+
+/// The allocations of the components of a heterogeneous job. 4026.
+#[derive(Clone, Debug, PartialEq, Wire)]
+pub struct AllocationList {
+    #[wire(as_ = Count16, sample = one_at_most)]
+    pub components: Vec<Allocation>,
+}
+
+/// Only the last record of a list may end in bytes that are not understood.
+fn one_at_most(g: &mut Gen) -> Vec<Allocation> {
+    g.maybe(Allocation::sample).into_iter().collect()
+}
+
+/// When and where a job would run. 4013.
+#[derive(Clone, Debug, PartialEq, Wire)]
+pub struct WillRun {
+    pub job: JobRef,
+    pub job_submit_user_msg: Option<String>,
+    pub node_list: Option<String>,
+    pub part_name: Option<String>,
+    pub preemptee_job_id: List<u32>,
+    pub proc_cnt: u32,
+    pub start_time: UnixTime,
+    pub sys_usage_per: f64,
 }

@@ -7,7 +7,7 @@ use super::credential::{Credential, VersionedCredential};
 use super::gres::{GresPrep, PrepList};
 use super::runs::Runs;
 use crate::codec::Flag8;
-use crate::{List, NO_VAL, StepId, UnixTime, Wire};
+use crate::{JobRef, List, NO_VAL, StepId, UnixTime, Wire};
 
 /// Starts a job's batch script. 4005.
 #[derive(Clone, Debug, PartialEq, Wire)]
@@ -133,4 +133,12 @@ pub struct PrologLaunch {
     /// The job's, nodes' and partition's state for a step manager, which is not understood here.
     #[wire(since = V24_05, as_ = RestAfterFlag)]
     pub step_manager: Option<Vec<u8>>,
+}
+
+/// A node is prepared for a job, or failed to be. 6018.
+#[derive(Clone, Debug, PartialEq, Eq, Wire)]
+pub struct PrologComplete {
+    pub job: JobRef,
+    pub node_name: Option<String>,
+    pub prolog_rc: u32,
 }

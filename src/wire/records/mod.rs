@@ -22,7 +22,7 @@ mod step_info;
 mod tests;
 mod update;
 
-pub use allocation::Allocation;
+pub use allocation::{Allocation, AllocationList, WillRun};
 pub use build_info::{BuildInfo, KeyPair, PluginParams};
 pub use credential::{
     Credential, CredentialBody, Identity, PartitionAndSwitch, Signature, VersionedCredential,
@@ -33,7 +33,7 @@ pub use gres::{
 };
 pub use job_desc::{CronEntry, JobDesc, JobDescList, NOBODY};
 pub use job_info::{JobInfo, JobInfoBrief, JobResources, MultiCore};
-pub use launch::{BatchJobLaunch, KillJob, PrologLaunch};
+pub use launch::{BatchJobLaunch, KillJob, PrologComplete, PrologLaunch};
 pub use license_info::LicenseInfo;
 pub use listing::{
     JobInfoMsg, LicenseInfoMsg, NodeInfoMsg, PartitionInfoMsg, ReservationInfoMsg, StepInfoMsg,
@@ -43,7 +43,7 @@ pub use partition_info::{JobDefault, PartitionInfo};
 pub use registration::{NodeRegistration, NodeRegistrationAnswer, TresRecord};
 pub use reservation_info::{ReservationInfo, ReservedCores};
 pub use runs::{CoreRuns, Runs};
-pub use stats::Stats;
+pub use stats::{Stats, StatsRequest};
 pub use step_info::{StepInfo, StepManagerJob};
 pub use update::{
     DeletePartition, ReservationName, UpdateNode, UpdatePartition, UpdateReservation,

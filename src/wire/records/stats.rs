@@ -125,3 +125,9 @@ impl Stats {
         self.rpc_queue_enabled != 0
     }
 }
+
+/// Asks for what a controller has counted, or resets it. 2035.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Wire)]
+pub struct StatsRequest {
+    pub command_id: u16,
+}

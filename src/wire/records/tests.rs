@@ -66,7 +66,7 @@ round_trips! {
     licences_survive: LicenseInfoMsg;
     credentials_survive: Credential, VersionedCredential;
     launches_survive: BatchJobLaunch;
-    kills_survive: KillJob;
+    kills_survive: KillJob, PrologComplete, WillRun, StatsRequest;
     configurations_survive: BuildInfo;
     statistics_survive: Stats;
     updates_survive: UpdateNode, UpdatePartition, DeletePartition, UpdateReservation,
@@ -78,6 +78,7 @@ round_trips! {
 #[test]
 fn open_ended_messages_survive() {
     each_sample::<Allocation>(|_, _| ());
+    each_sample::<AllocationList>(|_, _| ());
     each_sample::<PrologLaunch>(|_, _| ());
 }
 

@@ -142,14 +142,12 @@ impl Cluster {
         let (program, option, own_name) = match (self.daemons, name.starts_with('c')) {
             (Daemons::Flurm, true) => (binary("flurmctld"), "--host", name),
             (Daemons::Flurm, false) => (binary("flurmd"), "-N", name),
-            (Daemons::Slurm, true) => (PathBuf::from("slurmctld"), "-D", "-v"),
+            (Daemons::Slurm, true) => (PathBuf::from("slurmctld"), "-v", "-v"),
             (Daemons::Slurm, false) => (PathBuf::from("slurmd"), "-N", name),
         };
         let mut command = Command::new(program);
-        command.args([option, own_name]).env("SLURM_CONF", self.slurm_conf()).current_dir("/");
-        if self.daemons == Daemons::Slurm {
-            command.arg("-D");
-        }
+        command.args(["-D", option, own_name]).current_dir("/");
+        command.env("SLURM_CONF", self.slurm_conf());
         self.remember(name, &Daemon::start(command, &self.log(name)));
     }
 

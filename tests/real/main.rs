@@ -5,6 +5,7 @@
 //! failover and restarts of several controllers then have nothing to judge.
 
 mod control;
+mod environment;
 mod ownership;
 mod submission;
 mod truth;

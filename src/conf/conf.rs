@@ -79,7 +79,7 @@ pub struct Conf {
     pub accounting_storage_type: String,
     /// `JobCompType`; empty for none.
     pub job_comp_type: String,
-    /// The nodes, in the order of their lines.
+    /// The nodes, in natural order of their names, as Slurm lists them.
     pub nodes: Vec<NodeConf>,
     /// The partitions, in the order of their lines.
     pub partitions: Vec<PartitionConf>,

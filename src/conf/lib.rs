@@ -35,3 +35,8 @@ pub use partition::{PartitionConf, PartitionState, Sharing};
 pub use release::Release;
 pub use settle::parse;
 pub use source::{FILE_BYTES_MAX, FILES_MAX, INCLUDE_DEPTH_MAX, Loader};
+
+#[cfg(test)]
+mod real_tests;
+#[cfg(test)]
+mod tests;

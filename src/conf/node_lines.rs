@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use flurm_base::Hostlist;
 use flurm_base::hostlist::HOSTS_MAX;
+use flurm_base::{Hostlist, natural};
 
 use crate::diagnostic::{Place, Report};
 use crate::fields::Fields;
 use crate::source::{Record, Written};
 use crate::{INFINITE, NodeConf, NodeState};
 
-/// The nodes of all lines, in order.
+/// The nodes of all lines, in natural order of their names, as Slurm keeps them.
 pub(crate) fn nodes(records: &[Record], slurmd_port: u16, report: &mut Report) -> Vec<NodeConf> {
     let mut builder = Builder { slurmd_port, report, nodes: Vec::new(), seen: BTreeMap::new() };
     let mut defaults: BTreeMap<&'static str, Written> = BTreeMap::new();
@@ -25,7 +25,9 @@ pub(crate) fn nodes(records: &[Record], slurmd_port: u16, report: &mut Report) -
     for record in records.iter().filter(|record| record.key == "DownNodes") {
         builder.down(record);
     }
-    builder.nodes
+    let mut nodes = builder.nodes;
+    nodes.sort_by(|left, right| natural::order(&left.name, &right.name));
+    nodes
 }
 
 struct Builder<'a> {

@@ -198,12 +198,10 @@ impl Settler<'_> {
             self.error("PreemptMode", "SUSPEND needs GANG too");
         }
         let preempts = mode & !GANG & !0x6000 != 0;
-        if preempts == self.text("PreemptType").is_empty() {
-            if preempts {
-                self.error("PreemptMode", "needs a PreemptType");
-            }
-        } else if !preempts {
-            self.error("PreemptType", "needs a PreemptMode other than OFF");
+        match (preempts, self.text("PreemptType").is_empty()) {
+            (true, true) => self.error("PreemptMode", "needs a PreemptType"),
+            (false, false) => self.error("PreemptType", "needs a PreemptMode other than OFF"),
+            _ => {}
         }
         let known = ["auth/munge", "auth/none", "auth/slurm", "auth/jwt"];
         let auth = self.text("AuthType").to_owned();

@@ -78,7 +78,7 @@ pub const GLOBAL: &[Key] = &[
     key("EpilogMsgTime", U32).default("2000"),
     key("EpilogSlurmctld", Each),
     key("EpilogTimeout", U16).since(V25_05),
-    key("ExtSensorsFreq", U16).defunct(GONE),
+    key("ExtSensorsFreq", U16).default("0").defunct(GONE),
     key("ExtSensorsType", Text).defunct(GONE),
     key("FairShareDampeningFactor", U16).default("1"),
     key("FastSchedule", U16).default("1").refused("use SlurmdParameters=config_overrides for 2"),

@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 
+use flurm_rt::User;
+
 /// Held by the daemon while it starts. The command that started it waits until the daemon is
 /// ready, so a failed start is seen by whoever typed the command.
 #[derive(Debug)]
@@ -23,7 +25,7 @@ const READY: u8 = 1;
 /// waits for [`Readiness::announce`] and ends with 0, or with 1 when the daemon dies before it.
 ///
 /// The working folder becomes `/` and standard input `/dev/null`; standard output and error stay
-/// until [`crate::daemon::Readiness`] has been announced by the caller and it points them elsewhere.
+/// until [`silence`], so that a failing start can say why.
 ///
 /// # Panics
 /// When other threads exist already: they would be missing in the daemon.
@@ -49,6 +51,26 @@ pub fn detach() -> io::Result<Readiness> {
     let mut word = [0u8; 1];
     let announced = File::from(reader).read_exact(&mut word).is_ok() && word[0] == READY;
     std::process::exit(if announced { 0 } else { 1 });
+}
+
+/// Points standard output and error at `/dev/null`, once nothing may be told there any longer.
+pub fn silence() -> io::Result<()> {
+    let null = File::options().write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdout(null.as_fd())?;
+    rustix::stdio::dup2_stderr(null.as_fd())?;
+    Ok(())
+}
+
+/// Makes this whole process run as a user, for good. For root only.
+pub fn become_user(user: &User) -> io::Result<()> {
+    let checked = |rc: libc::c_int| if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) };
+    // SAFETY: the group list is live and as long as said; the C library applies each call to every
+    // thread of the process.
+    unsafe {
+        checked(libc::setgroups(user.groups.len(), user.groups.as_ptr()))?;
+        checked(libc::setresgid(user.gid, user.gid, user.gid))?;
+        checked(libc::setresuid(user.uid, user.uid, user.uid))
+    }
 }
 
 fn in_child(forked: libc::pid_t) -> io::Result<bool> {

@@ -1,0 +1,174 @@
+//! The life of a daemon: leaves the terminal, writes its pid file, opens its log, takes its identity,
+//! runs its component, hears signals, stops.
+
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use flurm_rt::Ident;
+use flurm_rt_tokio::{Tokio, Users, become_user, detach, silence};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::logging::{Log, Settings};
+use crate::startup::{self, PidFile};
+
+/// How long tasks may take to end after the component was told to stop.
+const STOP_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Done when a signal has asked the daemon to stop.
+pub type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// How a daemon is to run.
+#[derive(Clone, Debug)]
+pub struct Daemon {
+    /// The program's name.
+    pub program: &'static str,
+    /// Stay with the terminal.
+    pub foreground: bool,
+    /// Where the process id goes.
+    pub pid_file: Option<PathBuf>,
+    /// The log.
+    pub log: Settings,
+    /// The user to become, when started by root.
+    pub user: Option<String>,
+    /// The `-n` option.
+    pub nice: Option<String>,
+}
+
+impl Daemon {
+    /// Runs a component until it ends or a signal ends it.
+    ///
+    /// Must be called before any thread is started.
+    pub fn run<F>(self, component: impl FnOnce(Tokio, Stop) -> F) -> ExitCode
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        let program = self.program;
+        match self.start(component) {
+            Ok(code) => code,
+            Err(text) => startup::fail(program, &format!("fatal: {text}")),
+        }
+    }
+
+    fn start<F>(self, component: impl FnOnce(Tokio, Stop) -> F) -> Result<ExitCode, String>
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        let readiness = if self.foreground {
+            None
+        } else {
+            Some(detach().map_err(|error| format!("could not leave the terminal: {error}"))?)
+        };
+        let pid_file = self.pid_file.as_deref().map(PidFile::write);
+        let log = Log::start(self.log.clone()).map_err(|error| error.to_string())?;
+        startup::set_nice(self.nice.as_deref()).unwrap_or_else(|text| tracing::error!("{text}"));
+        // Several daemons of a test share a machine and its one pid file: say it and go on, as Slurm.
+        if let Some(Err(text)) = &pid_file {
+            tracing::error!("{text}");
+        }
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.enable_all().build();
+        let runtime = runtime.map_err(|error| format!("could not start the runtime: {error}"))?;
+        if let Some(name) = &self.user {
+            runtime.block_on(take_identity(name))?;
+        }
+        let ended = runtime.block_on(async {
+            let mut signals = Signals::listen().map_err(|error| error.to_string())?;
+            let (stop, stopped) = oneshot::channel();
+            let stopped: Stop = Box::pin(async {
+                // A stop that can no longer be sent is one, too.
+                let _ = stopped.await;
+            });
+            let mut running = tokio::spawn(component(Tokio::new(), stopped));
+            if let Some(readiness) = readiness {
+                readiness.announce().map_err(|error| error.to_string())?;
+                silence().map_err(|error| error.to_string())?;
+            }
+            tokio::select! {
+                ended = &mut running => return ended.map_err(|error| error.to_string())?,
+                () = signals.until_stop(&log) => {}
+            }
+            // When it ends by itself at this very moment, it needs no telling.
+            let _ = stop.send(());
+            match tokio::time::timeout(STOP_TIME_MAX, &mut running).await {
+                Ok(ended) => ended.map_err(|error| error.to_string())?,
+                Err(_) => {
+                    tracing::warn!("still busy after {STOP_TIME_MAX:?}: stopping all the same");
+                    running.abort();
+                    Ok(())
+                }
+            }
+        });
+        runtime.shutdown_timeout(STOP_TIME_MAX);
+        if let (Some(Ok(_)), Some(path)) = (&pid_file, &self.pid_file) {
+            // Where an unprivileged daemon may not remove it, the next start overwrites it.
+            let _ = std::fs::remove_file(path);
+        }
+        match ended {
+            Ok(()) => {
+                tracing::info!("{} ends", self.program);
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(text) => {
+                tracing::error!("fatal: {text}");
+                Ok(ExitCode::FAILURE)
+            }
+        }
+    }
+}
+
+/// Becomes a user for good, when started by root.
+async fn take_identity(name: &str) -> Result<(), String> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let text = |error: std::io::Error| format!("could not become {name}: {error}");
+    let user = Users.user_by_name(name).await.map_err(text)?;
+    let user = user.ok_or_else(|| format!("there is no user {name}"))?;
+    if user.uid == 0 { Ok(()) } else { become_user(&user).map_err(text) }
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+    rotate: Signal,
+    /// Ignored, as Slurm's daemons ignore it.
+    user: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            rotate: signal(SignalKind::user_defined2())?,
+            user: signal(SignalKind::user_defined1())?,
+        })
+    }
+
+    /// Serves signals until one asks to stop.
+    async fn until_stop(&mut self, log: &Log) {
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => break,
+                _ = self.terminate.recv() => break,
+                _ = self.hangup.recv() => tracing::warn!(
+                    "Reconfigure signal (SIGHUP) received: a changed configuration is read when the \
+                     daemon is started again"
+                ),
+                _ = self.rotate.recv() => {
+                    tracing::info!("Logrotate signal (SIGUSR2) received");
+                    if let Err(error) = log.reopen() {
+                        tracing::error!("could not rotate the log: {error}");
+                    }
+                }
+                _ = self.user.recv() => {}
+            }
+        }
+        tracing::info!("Terminate signal (SIGINT or SIGTERM) received");
+    }
+}

@@ -1,0 +1,2 @@
+//! `flurmctld`.
+fn main() {}

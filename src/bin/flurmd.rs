@@ -1,0 +1,2 @@
+//! `flurmd`.
+fn main() {}

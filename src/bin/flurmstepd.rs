@@ -1,0 +1,2 @@
+//! `flurmstepd`.
+fn main() {}

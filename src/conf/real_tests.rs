@@ -202,3 +202,35 @@ fn settings_are_as_slurm_sees_them() {
     }
     assert!(compared_count > 150, "{compared_count} keys are too few");
 }
+
+/// Lines that Slurm takes and we refuse, or the other way round.
+const JUDGED_DIFFERENTLY: &[(&str, &str)] = &[
+    ("ReconfigFlags=x", "Slurm logs an error and drops all flags"),
+    ("ReturnToService=7", "Slurm takes every number above 1 for 2 in some places only"),
+    ("PartitionName=p OverSubscribe=YES:0", "Slurm logs an error and uses NO"),
+    ("DownNodes=n1 State=DOWN", "only the controller looks whether there is such a node"),
+    ("Include nothere.conf", "Slurm waits a minute for the file to appear, and then refuses"),
+    ("HealthCheckNodeState=SLEEPY", "Slurm logs an error and runs no checks"),
+    ("MaxArraySize=5000000", "Slurm logs an error and runs out of memory later"),
+];
+
+#[test]
+fn files_are_accepted_and_refused_as_slurm_does() {
+    let lines = include_str!("cases/slurm_22_05.verdicts").lines();
+    let mut judged_count = 0;
+    for line in lines.filter(|line| !line.starts_with('#')) {
+        let (verdict, written) = line.split_once(' ').unwrap();
+        let text = written.replace("\\n", "\n").replace("\\\\", "\\");
+        let text = format!("ClusterName=c\nSlurmctldHost=localhost\n{text}\n");
+        let load = |path: &str| match path {
+            "slurm.conf" => Ok(text.clone()),
+            _ => Err("no such file".to_owned()),
+        };
+        let result = parse(&load, "slurm.conf");
+        let same = result.is_ok() == (verdict == "accept");
+        let explained = JUDGED_DIFFERENTLY.iter().any(|(line, _)| *line == written);
+        assert_eq!(same, !explained, "{written}: Slurm would {verdict} it; {result:?}");
+        judged_count += 1;
+    }
+    assert!(judged_count > 100, "{judged_count} lines are too few");
+}

@@ -131,7 +131,7 @@ impl Settler<'_> {
         self.at_least("MaxJobCount", 1);
         self.at_least("MaxStepCount", 1);
         self.at_least("FirstJobId", 1);
-        self.at_least("TreeWidth", 1);
+        self.correct("TreeWidth", 1, u64::MAX, 16);
         self.correct("MinJobAge", 2, u64::MAX, 2);
         self.correct("SchedulerTimeSlice", 5, u64::MAX, 30);
         self.correct("MaxJobId", 0, 0x3ff_ffff, 0x3ff_ffff);

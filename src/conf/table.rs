@@ -353,7 +353,7 @@ pub const PARTITION: &[Key] = &[
     key("ReqResv", Flag).default("no"),
     key("ResumeTimeout", U16),
     key("RootOnly", Flag).default("no").honoured(),
-    key("SelectTypeParameters", Flags(words::SELECT_PARAMETERS)),
+    key("SelectTypeParameters", OneOf(words::PARTITION_SELECT_PARAMETERS)),
     key("Shared", Text).renamed("OverSubscribe"),
     key("State", Text).default("UP").honoured(),
     key("SuspendTime", Text),

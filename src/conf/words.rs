@@ -195,6 +195,10 @@ pub const SELECT_PARAMETERS: Words = &[
     ("NHC_ABSOLUTELY_NO", 0),
 ];
 
+/// `SelectTypeParameters` of a partition.
+pub const PARTITION_SELECT_PARAMETERS: Words =
+    &[("CR_Socket", 2), ("CR_Socket_Memory", 2 | 16), ("CR_Core", 4), ("CR_Core_Memory", 4 | 16)];
+
 /// `TaskPluginParam`.
 pub const TASK_PARAMETERS: Words = &[
     ("verbose", 1),

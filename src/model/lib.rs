@@ -48,3 +48,10 @@ pub use reason::Reason;
 pub use refusal::{Errno, Refusal};
 pub use settings::{Config, EnforcePartLimits, ReturnToService, Select, SelectUnit, Settings};
 pub use spec::{Batch, JobSpec, Mail, OpenMode, Requests, Sharing, Size, Streams, Warning};
+
+#[cfg(test)]
+mod job_tests;
+#[cfg(test)]
+mod kit;
+#[cfg(test)]
+mod node_tests;

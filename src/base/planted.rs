@@ -5,8 +5,13 @@
 
 /// Every bug that can be planted, and what it breaks. A name that is not here is refused by
 /// `plant`, and a test looks through the sources for names that are missing here.
-pub const KNOWN: &[(&str, &str)] =
-    &[("node_obeys_a_deposed_leader", "a node acts on a request of a term it has seen superseded")];
+pub const KNOWN: &[(&str, &str)] = &[
+    ("model_forgets_request_keys", "a repeated submission becomes a second job"),
+    ("model_grants_more_than_a_node_has", "a start is applied without a look at what is free"),
+    ("model_requeues_before_confirmation", "a job runs again while its lost node may still run it"),
+    ("model_takes_stale_reports", "a report about an earlier attempt ends the present one"),
+    ("node_obeys_a_deposed_leader", "a node acts on a request of a term it has seen superseded"),
+];
 
 /// Whether the bug `name` is active. Always `false` in a product build.
 #[cfg(not(flurm_planted))]

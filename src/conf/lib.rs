@@ -37,6 +37,8 @@ pub use settle::parse;
 pub use source::{FILE_BYTES_MAX, FILES_MAX, INCLUDE_DEPTH_MAX, Loader};
 
 #[cfg(test)]
+mod manual_tests;
+#[cfg(test)]
 mod real_tests;
 #[cfg(test)]
 mod tests;

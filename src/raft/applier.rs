@@ -1,7 +1,8 @@
 //! openraft's state machine: applies commands to the host's, and keeps its snapshots.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use futures_util::{Stream, StreamExt};
 use openraft::OptionalSend;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 
+use crate::config::Config;
 use crate::machine::StateMachine;
 use crate::snapshot::{self, Snapshot};
 use crate::types::{Answer, CommittedLeader, LogId, Payload, SnapshotMeta, StoredMembership, TC};
@@ -23,11 +25,12 @@ type Saved<E> = <<E as Env>::Rt as AsyncRuntime>::Mutex<Option<u64>>;
 /// Applies the log to the host's state machine.
 pub(crate) struct Applier<E: Env, S> {
     env: E,
-    folder: PathBuf,
-    snapshot_bytes_max: usize,
+    config: Arc<Config>,
     saved: Arc<Saved<E>>,
     machine: Arc<RwLock<S>>,
     applied: Option<LogId>,
+    /// Number of entries applied, which is the index after the last one.
+    count: Arc<AtomicU64>,
     members: StoredMembership,
 }
 
@@ -35,13 +38,18 @@ impl<E: Env, S: StateMachine> Applier<E, S> {
     /// Over a state machine that has applied nothing.
     pub(crate) fn new(
         env: E,
-        folder: PathBuf,
-        snapshot_bytes_max: usize,
+        config: Arc<Config>,
         machine: Arc<RwLock<S>>,
+        count: Arc<AtomicU64>,
     ) -> Self {
         let members = StoredMembership::default();
         let saved = Arc::new(Saved::<E>::new(None));
-        Self { env, folder, snapshot_bytes_max, saved, machine, applied: None, members }
+        Self { env, config, saved, machine, applied: None, count, members }
+    }
+
+    fn set_applied(&mut self, applied: Option<LogId>) {
+        self.applied = applied;
+        self.count.store(applied.map_or(0, |id| id.index + 1), Ordering::Release);
     }
 }
 
@@ -98,7 +106,7 @@ impl<E: Env, S: StateMachine> RaftStateMachine<TC<E::Rt>> for Applier<E, S> {
                     Vec::new()
                 }
             };
-            self.applied = Some(id);
+            self.set_applied(Some(id));
             if let Some(responder) = responder {
                 responder.send(Answer(answer));
             }
@@ -113,8 +121,7 @@ impl<E: Env, S: StateMachine> RaftStateMachine<TC<E::Rt>> for Applier<E, S> {
             SnapshotMeta { last_log_id: self.applied, last_membership: self.members.clone() };
         Builder {
             env: self.env.clone(),
-            folder: self.folder.clone(),
-            max: self.snapshot_bytes_max,
+            config: Arc::clone(&self.config),
             saved: Arc::clone(&self.saved),
             meta,
             data,
@@ -129,15 +136,16 @@ impl<E: Env, S: StateMachine> RaftStateMachine<TC<E::Rt>> for Applier<E, S> {
             .map_err(|_| panicked())?
             .restore(&snapshot.data)
             .map_err(|text| damaged(format!("the state machine refuses the snapshot: {text}")))?;
-        save_newer(&self.env, &self.folder, &self.saved, &snapshot).await?;
-        self.applied = meta.last_log_id;
+        save_newer(&self.env, &self.config.folder, &self.saved, &snapshot).await?;
+        self.set_applied(meta.last_log_id);
         self.members = meta.last_membership.clone();
         Ok(())
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<OpenraftSnapshot>> {
-        let max = self.snapshot_bytes_max;
-        let Some(found) = snapshot::load(self.env.fs(), &self.folder, max).await? else {
+        let max = self.config.limits.snapshot_bytes_max;
+        let folder = &self.config.folder;
+        let Some(found) = snapshot::load(self.env.fs(), folder, max).await? else {
             return Ok(None);
         };
         let index = found.meta.last.map(|id| id.index);
@@ -152,8 +160,7 @@ impl<E: Env, S: StateMachine> RaftStateMachine<TC<E::Rt>> for Applier<E, S> {
 /// Writes a snapshot that was taken already.
 pub(crate) struct Builder<E: Env> {
     env: E,
-    folder: PathBuf,
-    max: usize,
+    config: Arc<Config>,
     saved: Arc<Saved<E>>,
     meta: SnapshotMeta,
     data: Option<Bytes>,
@@ -164,12 +171,13 @@ impl<E: Env> RaftSnapshotBuilder<TC<E::Rt>> for Builder<E> {
 
     async fn build_snapshot(&mut self) -> io::Result<OpenraftSnapshot> {
         let data = self.data.clone().ok_or_else(panicked)?;
-        if self.max < data.len() {
-            let text = format!("the snapshot has {} bytes, more than {}", data.len(), self.max);
+        let max = self.config.limits.snapshot_bytes_max;
+        if max < data.len() {
+            let text = format!("the snapshot has {} bytes, more than {max}", data.len());
             return Err(io::Error::other(text));
         }
         let snapshot = Snapshot { meta: (&self.meta).into(), data };
-        save_newer(&self.env, &self.folder, &self.saved, &snapshot).await?;
+        save_newer(&self.env, &self.config.folder, &self.saved, &snapshot).await?;
         Ok(OpenraftSnapshot { meta: self.meta.clone(), snapshot: snapshot.data })
     }
 }

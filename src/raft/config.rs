@@ -106,9 +106,43 @@ impl Config {
         self.members.iter().find(|member| member.id == id)
     }
 
+    pub(crate) fn listen_addr(&self) -> SocketAddr {
+        let own = self.member(self.id).map(|member| member.addr);
+        self.listen.or(own).expect("a validated configuration contains this member")
+    }
+
+    /// openraft's configuration. A member that has yet to join does not stand for election.
+    pub(crate) fn openraft(&self, joining: bool) -> Result<openraft::Config, String> {
+        let keep = self.keep_behind_snapshot;
+        let config = openraft::Config {
+            cluster_name: self.cluster.clone(),
+            heartbeat_interval: self.heartbeat.as_millis(),
+            election_timeout_min: self.election_min.as_millis(),
+            election_timeout_max: self.election_max.as_millis(),
+            install_snapshot_timeout: SNAPSHOT_WAIT.as_millis(),
+            max_payload_entries: ENTRIES_PER_MESSAGE,
+            // A follower that is behind gets entries for as long as they exist.
+            replication_lag_threshold: self.snapshot_every.saturating_add(keep).saturating_mul(4),
+            snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(self.snapshot_every),
+            max_in_snapshot_log_to_keep: keep,
+            purge_batch_size: (keep / 4).max(1),
+            enable_elect: !joining,
+            enable_pre_vote: Some(true),
+            // A member that lost its disk starts again from nothing; `gate` keeps that safe.
+            allow_log_reversion: Some(true),
+            // A leader that restarts stands for election like everyone else.
+            enable_leader_restore: Some(false),
+            ..openraft::Config::default()
+        };
+        config.validate().map_err(|error| error.to_string())
+    }
+
     /// Checks that the values make sense together.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let fail = |text: String| Err(ConfigError(text));
+        if self.cluster.is_empty() || CLUSTER_NAME_MAX < self.cluster.len() {
+            return fail(format!("the cluster's name is not 1 to {CLUSTER_NAME_MAX} bytes long"));
+        }
         if self.members.is_empty() {
             return fail("no members are given".to_owned());
         }
@@ -126,8 +160,8 @@ impl Config {
                 return fail(format!("member address {} is given twice", member.addr));
             }
         }
-        if self.heartbeat == Span(0) {
-            return fail("the heartbeat interval is zero".to_owned());
+        if self.heartbeat.as_millis() == 0 {
+            return fail("the heartbeat interval is below one millisecond".to_owned());
         }
         if self.election_min < Span(self.heartbeat.0.saturating_mul(2)) {
             return fail("the shortest election wait is less than two heartbeats".to_owned());
@@ -160,14 +194,20 @@ impl Config {
     }
 }
 
+/// Longest time a snapshot may take to be sent and installed.
+const SNAPSHOT_WAIT: Span = Span::secs(600);
+/// Most entries in one replication message.
+const ENTRIES_PER_MESSAGE: u64 = 1024;
+/// Longest name of a cluster, bytes.
+const CLUSTER_NAME_MAX: usize = 64;
 /// Most members of a cluster.
-pub const MEMBERS_MAX: usize = 9;
+const MEMBERS_MAX: usize = 9;
 /// Largest value of [`Limits::command_bytes_max`].
-pub const COMMAND_BYTES_CEILING: usize = 64 << 20;
+const COMMAND_BYTES_CEILING: usize = 64 << 20;
 /// Largest value of [`Limits::forward_bytes_max`].
-pub const FORWARD_BYTES_CEILING: usize = 1 << 30;
+const FORWARD_BYTES_CEILING: usize = 1 << 30;
 /// Smallest value of [`Limits::segment_bytes`].
-pub const SEGMENT_BYTES_FLOOR: u64 = 4096;
+const SEGMENT_BYTES_FLOOR: u64 = 4096;
 
 /// What is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -109,21 +109,18 @@ impl std::error::Error for ReadError {}
 pub enum ForwardError {
     /// Not sent: no such peer, or no connection to it.
     Unreachable,
-    /// Not sent: too many requests to that peer are waiting, or the request is too large.
-    Refused(&'static str),
+    /// Not acted on: says why, e.g. too many requests are waiting or the request is too large.
+    Refused(String),
     /// Sent, and no answer came: the peer may or may not have acted on it.
     Unknown,
-    /// The node has stopped.
-    Stopped,
 }
 
 impl fmt::Display for ForwardError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable => write!(f, "the peer cannot be reached"),
-            Self::Refused(reason) => write!(f, "the request was not sent: {reason}"),
+            Self::Refused(reason) => write!(f, "the request was refused: {reason}"),
             Self::Unknown => write!(f, "the peer did not answer; it may have acted"),
-            Self::Stopped => write!(f, "the node has stopped"),
         }
     }
 }

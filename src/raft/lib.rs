@@ -15,7 +15,11 @@ mod codec;
 mod config;
 mod disk;
 mod error;
+mod frame;
+mod gate;
 mod handshake;
+mod join;
+mod link;
 mod log;
 #[cfg(test)]
 mod log_tests;
@@ -23,8 +27,12 @@ mod machine;
 mod mark;
 #[cfg(test)]
 mod memory_fs;
+mod message;
+mod network;
 mod node;
+mod reader;
 mod segment;
+mod server;
 mod snapshot;
 mod status;
 mod store;

@@ -169,6 +169,11 @@ fn sequence_of(name: &str) -> Option<u64> {
     if digits.len() == NAME_DIGITS { u64::from_str_radix(digits, 16).ok() } else { None }
 }
 
+/// True for the name of a file that belongs to a log.
+pub(crate) fn is_log_file(name: &str) -> bool {
+    name.starts_with(NAME_PREFIX)
+}
+
 /// Replays segments one after the other.
 struct Replay {
     contents: Contents,

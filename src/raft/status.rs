@@ -1,6 +1,12 @@
 //! What a node knows of itself and of its cluster, for waiting and for showing.
 
-use flurm_rt::{AsyncRuntime, Env, Watch, WatchReceiver};
+use flurm_rt::{AsyncRuntime, Env, Watch, WatchReceiver, WatchSender};
+use openraft::{RaftMetrics, ServerState};
+
+use crate::link::StopWatch;
+use crate::machine::StateMachine;
+use crate::server::Raft;
+use crate::types::TC;
 
 /// A leader and the term it leads. No other member ever leads the same term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,6 +79,7 @@ impl Status {
     }
 }
 
+type Sender<E, T> = <<<E as Env>::Rt as AsyncRuntime>::Watch as Watch>::Sender<T>;
 type Receiver<E> = <<<E as Env>::Rt as AsyncRuntime>::Watch as Watch>::Receiver<Status>;
 
 /// Follows the changing [`Status`] of a node.
@@ -114,4 +121,66 @@ impl<E: Env> StatusWatch<E> {
             }
         }
     }
+}
+
+type Metrics<E> = RaftMetrics<TC<<E as Env>::Rt>>;
+
+fn status_of<E: Env>(metrics: &Metrics<E>) -> Status {
+    let term = metrics.current_term;
+    let leader = metrics.current_leader.map(|id| Leader { id, term });
+    let role = match metrics.state {
+        ServerState::Learner => Role::Learner,
+        ServerState::Follower => Role::Follower,
+        ServerState::Candidate => Role::Candidate,
+        ServerState::Leader => Role::Leader,
+        ServerState::Shutdown => Role::Learner,
+    };
+    let applied_own_term = metrics.last_applied.is_some_and(|id| id.leader_id.term == term);
+    let ready = leader == Some(Leader { id: metrics.id, term }) && applied_own_term;
+    Status {
+        id: metrics.id,
+        role,
+        term,
+        leader,
+        ready,
+        last_log: metrics.last_log_index,
+        committed: metrics.local_committed.map(|id| id.index),
+        applied: metrics.last_applied.map(|id| id.index),
+        snapshot: metrics.snapshot.map(|id| id.index),
+        purged: metrics.purged.map(|id| id.index),
+        voters: metrics.membership_config.voter_ids().collect(),
+        stopped: metrics.running_state.as_ref().err().map(ToString::to_string),
+    }
+}
+
+/// Starts the task that turns openraft's metrics into statuses. When openraft stops, so does
+/// everything else of this node.
+pub(crate) fn follow<E: Env, S: StateMachine>(
+    raft: Raft<E, S>,
+    id: u64,
+    stop: Sender<E, bool>,
+    mut stopping: StopWatch<E>,
+) -> Receiver<E> {
+    let (sender, receiver) =
+        <<E::Rt as AsyncRuntime>::Watch as Watch>::channel(Status::initial(id));
+    drop(E::Rt::spawn(async move {
+        let mut metrics = raft.metrics();
+        drop(raft);
+        loop {
+            let status = status_of::<E>(&metrics.borrow_and_update());
+            let stopped = status.stopped.clone();
+            sender.send_if_different(status);
+            if let Some(reason) = stopped {
+                if !*stopping.borrow_and_update() {
+                    tracing::error!("this member stops: {reason}");
+                }
+                stop.send_if_different(true);
+                return;
+            }
+            if metrics.changed().await.is_err() {
+                return;
+            }
+        }
+    }));
+    receiver
 }

@@ -1,0 +1,184 @@
+//! What members ask each other, as sent.
+//!
+//! Variants and fields are never reordered; additions raise [`PROTOCOL_VERSION`].
+
+use flurm_rt::AsyncRuntime;
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest, VoteResponse,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::codec::Blob;
+use crate::stored::{StoredEntry, StoredLogId, StoredSnapshotMeta, StoredVote};
+use crate::types::{Entry, LogId, TC, Vote};
+
+/// Version of the peer protocol; members of different versions refuse each other.
+pub(crate) const PROTOCOL_VERSION: u32 = 1;
+
+/// A request to a peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Request {
+    /// Raft's AppendEntries.
+    Append {
+        vote: StoredVote,
+        previous: Option<StoredLogId>,
+        entries: Vec<StoredEntry>,
+        committed: Option<StoredLogId>,
+    },
+    /// Raft's RequestVote.
+    Vote(Ballot),
+    /// Would you vote so?
+    PreVote(Ballot),
+    /// Raft's InstallSnapshot, one part of it. Parts come in order, on one connection.
+    Snapshot { vote: StoredVote, meta: StoredSnapshotMeta, len: u64, offset: u64, part: Blob },
+    /// Please take over.
+    Transfer { vote: StoredVote, to: u64, last: Option<StoredLogId> },
+    /// What do you know of the cluster? Asked by a member that holds nothing.
+    Survey,
+    /// For the host.
+    Forward(Blob),
+}
+
+/// A request for a vote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ballot {
+    pub(crate) vote: StoredVote,
+    pub(crate) last: Option<StoredLogId>,
+    pub(crate) transfer: bool,
+}
+
+/// An answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    /// To `Append`.
+    Append(AppendAnswer),
+    /// To `Vote` and `PreVote`.
+    Vote { vote: StoredVote, granted: bool, last: Option<StoredLogId> },
+    /// To a part of a snapshot that is not the last.
+    SnapshotMore,
+    /// To the last part of a snapshot.
+    SnapshotDone(StoredVote),
+    /// To `Transfer`.
+    Transfer(bool),
+    /// To `Survey`.
+    Survey(Survey),
+    /// To `Forward`.
+    Forward(Blob),
+    /// No answer to any of them; says why.
+    Refused(String),
+}
+
+/// How an append went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum AppendAnswer {
+    Success,
+    Partial(Option<StoredLogId>),
+    Conflict,
+    HigherVote(StoredVote),
+}
+
+/// What a member knows of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Survey {
+    /// This member holds nothing itself and may have lost what it held.
+    pub(crate) joining: bool,
+    /// The cluster has had a leader, as far as this member knows.
+    pub(crate) established: bool,
+    /// Newest term seen.
+    pub(crate) term: u64,
+    /// This member leads that term.
+    pub(crate) leads: bool,
+    /// Index of the last entry known to be committed.
+    pub(crate) committed: Option<u64>,
+}
+
+impl Request {
+    pub(crate) fn append<R: AsyncRuntime>(request: &AppendEntriesRequest<TC<R>>) -> Self {
+        Self::Append {
+            vote: request.vote.into(),
+            previous: request.prev_log_id.map(Into::into),
+            entries: request.entries.iter().map(Into::into).collect(),
+            committed: request.leader_commit.map(Into::into),
+        }
+    }
+
+    pub(crate) fn transfer<R: AsyncRuntime>(request: &TransferLeaderRequest<TC<R>>) -> Self {
+        Self::Transfer {
+            vote: (*request.from_leader()).into(),
+            to: *request.to_node_id(),
+            last: request.last_log_id().copied().map(Into::into),
+        }
+    }
+}
+
+/// openraft's request from the parts of a [`Request::Append`].
+pub(crate) fn append_request<R: AsyncRuntime>(
+    vote: StoredVote,
+    previous: Option<StoredLogId>,
+    entries: Vec<StoredEntry>,
+    committed: Option<StoredLogId>,
+) -> Result<AppendEntriesRequest<TC<R>>, String> {
+    let mut expected = previous.map_or(0, |id| id.index.wrapping_add(1));
+    for entry in &entries {
+        if entry.id.index != expected {
+            return Err("entries of an append do not follow each other".to_owned());
+        }
+        expected = expected.wrapping_add(1);
+    }
+    Ok(AppendEntriesRequest {
+        vote: vote.into(),
+        prev_log_id: previous.map(Into::into),
+        entries: entries.into_iter().map(Entry::try_from).collect::<Result<_, String>>()?,
+        leader_commit: committed.map(Into::into),
+    })
+}
+
+impl<R: AsyncRuntime> From<&VoteRequest<TC<R>>> for Ballot {
+    fn from(request: &VoteRequest<TC<R>>) -> Self {
+        Self {
+            vote: request.vote.into(),
+            last: request.last_log_id.map(Into::into),
+            transfer: request.leadership_transfer,
+        }
+    }
+}
+
+impl<R: AsyncRuntime> From<Ballot> for VoteRequest<TC<R>> {
+    fn from(ballot: Ballot) -> Self {
+        let mut request = VoteRequest::new(ballot.vote.into(), ballot.last.map(Into::into));
+        request.leadership_transfer = ballot.transfer;
+        request
+    }
+}
+
+impl<R: AsyncRuntime> From<VoteResponse<TC<R>>> for Reply {
+    fn from(response: VoteResponse<TC<R>>) -> Self {
+        Self::Vote {
+            vote: response.vote.into(),
+            granted: response.vote_granted,
+            last: response.last_log_id.map(Into::into),
+        }
+    }
+}
+
+impl<R: AsyncRuntime> From<AppendEntriesResponse<TC<R>>> for AppendAnswer {
+    fn from(response: AppendEntriesResponse<TC<R>>) -> Self {
+        match response {
+            AppendEntriesResponse::Success => Self::Success,
+            AppendEntriesResponse::PartialSuccess(id) => Self::Partial(id.map(Into::into)),
+            AppendEntriesResponse::Conflict => Self::Conflict,
+            AppendEntriesResponse::HigherVote(vote) => Self::HigherVote(vote.into()),
+        }
+    }
+}
+
+impl<R: AsyncRuntime> From<AppendAnswer> for AppendEntriesResponse<TC<R>> {
+    fn from(answer: AppendAnswer) -> Self {
+        match answer {
+            AppendAnswer::Success => Self::Success,
+            AppendAnswer::Partial(id) => Self::PartialSuccess(id.map(LogId::from)),
+            AppendAnswer::Conflict => Self::Conflict,
+            AppendAnswer::HigherVote(vote) => Self::HigherVote(Vote::from(vote)),
+        }
+    }
+}

@@ -3,6 +3,14 @@
 //! The same components that `bin` binds to the operating system are bound here to a world that
 //! lives in memory, in virtual time, and does exactly what one seed says.
 
+pub mod cluster;
 pub mod engine;
+pub mod fault;
+pub mod oracle;
+pub mod run;
+pub mod runner;
+pub mod scenario;
+pub mod system;
 pub mod tripwire;
+pub mod workload;
 pub mod world;

@@ -51,3 +51,21 @@ pub fn unarmed<T>(f: impl FnOnce() -> T) -> T {
     ARMED.set(before);
     result
 }
+
+thread_local! {
+    static FIXED_ENTROPY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Lets this thread draw the keys of the standard library's hasher, once, from fixed bytes. Maps of
+/// dependencies then have the same order in every process.
+pub fn settle_hashing() {
+    FIXED_ENTROPY.set(true);
+    let state = std::hash::RandomState::new();
+    FIXED_ENTROPY.set(false);
+    drop(state);
+}
+
+/// Whether entropy asked for now is a known constant.
+pub fn entropy_is_fixed() -> bool {
+    FIXED_ENTROPY.try_with(Cell::get).unwrap_or(false)
+}

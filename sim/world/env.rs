@@ -33,11 +33,11 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// The network as one process sees it.
     fn net(place: Place) -> Self::Net;
 
-    /// Drives a world until `main` ends; gives it back with what `main` returned. `main` is a task
-    /// of the process it is given to.
-    fn run<T: Send + 'static>(
+    /// Drives a world until `main` ends; gives it back with what `main` returned. `main` belongs to
+    /// no process; a panic anywhere comes back as words.
+    fn run<T: 'static>(
         world: World,
-        main: impl FnOnce() -> super::BoxFuture<T> + Send + 'static,
+        main: impl FnOnce() -> super::LocalFuture<T> + 'static,
     ) -> (World, Result<T, String>);
 }
 

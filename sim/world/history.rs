@@ -24,6 +24,8 @@ pub struct JobProcess {
     pub memory_mib: u64,
     /// The user it runs as.
     pub uid: u32,
+    /// A process that the job's script left behind, not the script itself.
+    pub left_behind: bool,
 }
 
 /// Why a process is gone.

@@ -61,6 +61,9 @@ pub struct MachineId(pub u32);
 /// A future as engines run it.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
+/// A future of the driver, which stays on its thread.
+pub type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
+
 /// A task body.
 pub type TaskFuture = BoxFuture<()>;
 

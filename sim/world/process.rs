@@ -202,8 +202,9 @@ pub fn insert_script(w: &mut World, parent: &Process, plan: Plan) -> JobProcess 
         cpus: 0,
         memory_mib: 0,
         uid: parent.uid,
+        left_behind: true,
     });
-    process.job = Some(JobProcess { pid: process.pid, ..job });
+    process.job = Some(JobProcess { pid: process.pid, left_behind: true, ..job });
     run_script(w, process, plan)
 }
 
@@ -249,6 +250,7 @@ pub fn start_script(
         cpus: plan.cpus,
         memory_mib: plan.memory_mib,
         uid: process.uid,
+        left_behind: false,
     };
     process.job = Some(job);
     let (key, pid) = (process.key, process.pid);

@@ -35,9 +35,9 @@ fn world(seed: u64, machines: u8) -> World {
 }
 
 /// Runs a story; what was told, in order, and the trace's digest.
-fn tell<F>(seed: u64, story: impl FnOnce(Told) -> F + Send + 'static) -> (Vec<String>, String)
+fn tell<F>(seed: u64, story: impl FnOnce(Told) -> F + 'static) -> (Vec<String>, String)
 where
-    F: Future<Output = ()> + Send + 'static,
+    F: Future<Output = ()> + 'static,
 {
     let told = Told::default();
     let ours = Arc::clone(&told);

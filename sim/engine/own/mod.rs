@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use crate::world::env::{Engine, Place};
 use crate::world::stream::SimNet;
-use crate::world::{self, BoxFuture, World};
+use crate::world::{self, LocalFuture, World};
 
 pub use channel::{OwnMpsc, Receiver, Sender, WeakSender};
 pub use mutex::{Guard, OwnMutex};
@@ -32,9 +32,9 @@ impl Engine for Own {
         SimNet(place)
     }
 
-    fn run<T: Send + 'static>(
+    fn run<T: 'static>(
         mut world: World,
-        main: impl FnOnce() -> BoxFuture<T> + Send + 'static,
+        main: impl FnOnce() -> LocalFuture<T> + 'static,
     ) -> (World, Result<T, String>) {
         world.set_launcher(Rc::new(executor::OwnLauncher));
         world::install(world);

@@ -1,0 +1,253 @@
+//! One seed of one scenario: builds the world, lets the story happen, heals it, waits until all is
+//! done, and judges.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use flurm_base::{Rng, mark, planted};
+
+use crate::cluster::{self, Cluster};
+use crate::fault;
+use crate::oracle::{self, Violation};
+use crate::scenario::Scenario;
+use crate::system;
+use crate::world::env::Engine;
+use crate::world::history::{Answer, Effect};
+use crate::world::process::ProcKey;
+use crate::world::trace::{Kind, Line, clock_text};
+use crate::world::{self, MICRO, MachineId, Nanos, SECOND, World};
+
+/// Where clients reach a controller.
+const CLIENT_PORT: u16 = 6817;
+/// Where controllers reach each other.
+const PEER_PORT: u16 = 6827;
+/// Machines of clients.
+const LOGINS: u8 = 2;
+
+/// How a run went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// A component, or the simulator, panicked.
+    Panic(String),
+    /// An oracle found something.
+    Oracle(Violation),
+    /// Not everything was done in time; who waits for what.
+    Unsettled(Vec<String>),
+}
+
+impl Failure {
+    /// The kind, for counting and for exit codes.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Panic(_) => "panic",
+            Self::Oracle(violation) => violation.oracle,
+            Self::Unsettled(_) => "unsettled",
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Panic(text) => write!(f, "panic: {text}"),
+            Self::Oracle(violation) => {
+                let at = clock_text(violation.at);
+                write!(f, "{} at {}: {}", violation.oracle, at.trim_start(), violation.text)
+            }
+            Self::Unsettled(reasons) => {
+                write!(f, "not done in time: {}", reasons.first().map_or("?", String::as_str))?;
+                if reasons.len() > 1 {
+                    write!(f, " (and {} more)", reasons.len() - 1)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What to keep of a run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Keep {
+    /// Readable lines.
+    pub lines: bool,
+    /// The hash after each event.
+    pub hashes: bool,
+}
+
+/// How a run went.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// Hash over everything that happened.
+    pub digest: String,
+    /// Events hashed.
+    pub events: u64,
+    /// Virtual time at the end.
+    pub simulated: Nanos,
+    /// What went wrong.
+    pub failure: Option<Failure>,
+    /// Marks reached, and how often.
+    pub marks: BTreeMap<&'static str, u64>,
+    /// Submissions that were accepted.
+    pub accepted: u64,
+    /// Job processes that were started.
+    pub started: u64,
+    /// Readable lines, when kept.
+    pub lines: Vec<Line>,
+    /// Time and hash of each event, when kept.
+    pub hashes: Vec<(Nanos, u64)>,
+}
+
+fn skewed(rng: &mut Rng, spec: &crate::scenario::WorldSpec) -> (i64, i64) {
+    let skew_us = (spec.clock_skew.draw(rng) / MICRO) as i64;
+    let drift = rng.range(0..=u64::from(spec.clock_drift_ppm)) as i64;
+    let sign = |rng: &mut Rng| if rng.chance(0.5) { 1 } else { -1 };
+    (sign(rng) * skew_us, sign(rng) * drift)
+}
+
+struct Built {
+    controllers: Vec<MachineId>,
+    nodes: Vec<MachineId>,
+    logins: Vec<MachineId>,
+}
+
+fn build(world: &mut World, scenario: &Scenario, rng: &Rng) -> Built {
+    let spec = &scenario.cluster;
+    let mut clocks = rng.child("clocks");
+    let mut add = |name: String, ip: [u8; 4], cpus, memory_mib| {
+        let id = world.add_machine(&name, IpAddr::from(ip), cpus, memory_mib);
+        let (skew_us, drift_ppm) = skewed(&mut clocks, &scenario.world);
+        let clock = &mut world.machine_mut(id).clock;
+        clock.jump(skew_us);
+        clock.set_drift(0, drift_ppm);
+        id
+    };
+    let controllers = 1..=spec.controllers;
+    let controllers = controllers.map(|n| add(format!("ctl{n}"), [10, 0, 0, n], 4, 4000)).collect();
+    let node = |n: u16| (format!("n{n}"), [10, 1, (n >> 8) as u8, n as u8]);
+    let nodes: Vec<MachineId> = (1..=spec.nodes)
+        .map(node)
+        .map(|(name, ip)| add(name, ip, spec.cpus, spec.memory_mib))
+        .collect();
+    let logins = (1..=LOGINS).map(|n| add(format!("login{n}"), [10, 2, 0, n], 4, 4000)).collect();
+    for id in &nodes {
+        let machine = world.machine(*id);
+        let facts = (machine.name.clone(), machine.cpus, machine.memory_mib);
+        world.history.machines.insert(*id, facts);
+    }
+    let draw = |range: crate::scenario::SpanRange| (range.low(), range.high());
+    (world.net.latency.min, world.net.latency.max) = draw(scenario.world.latency);
+    (world.disk_knobs.sync_min, world.disk_knobs.sync_max) = draw(scenario.world.sync);
+    world.disk_knobs.survive = scenario.world.unsynced_survive;
+    Built { controllers, nodes, logins }
+}
+
+/// Runs one seed on an engine.
+pub fn run_seed<X: Engine>(scenario: &Scenario, seed: u64, keep: Keep) -> Outcome {
+    let rng = Rng::from_seed(seed).child("scenario");
+    let mut world = World::new(seed, keep.lines);
+    if keep.hashes {
+        world.trace.keep_hashes();
+    }
+    let built = build(&mut world, scenario, &rng);
+    plant(scenario);
+    mark::start_recording();
+    let story = scenario.clone();
+    let (world, result) = X::run(world, move || Box::pin(tell::<X>(story, built, rng)));
+    cluster::set_current(None);
+    unplant();
+    let marks = mark::stop_recording();
+    let failure = match result {
+        Err(text) => Some(Failure::Panic(text)),
+        Ok(reasons) => judge(scenario, &world, reasons),
+    };
+    let count = |wanted: fn(&Effect) -> bool| {
+        world.history.effects().iter().filter(|(_, effect)| wanted(effect)).count() as u64
+    };
+    Outcome {
+        seed,
+        digest: world.trace.digest(),
+        events: world.trace.events(),
+        simulated: world.now(),
+        failure,
+        marks,
+        accepted: count(|effect| {
+            matches!(effect, Effect::Submitted { answer: Answer::Accepted(_), .. })
+        }),
+        started: count(|effect| matches!(effect, Effect::Started(_))),
+        lines: world.trace.lines().cloned().collect(),
+        hashes: world.trace.hashes().to_vec(),
+    }
+}
+
+fn judge(scenario: &Scenario, world: &World, reasons: Vec<String>) -> Option<Failure> {
+    let violation = |name: &String| oracle::judge(name, &world.history);
+    let late = |name: &&String| *name != "every_job_ends";
+    if let Some(violation) = scenario.expect.oracles.iter().filter(late).find_map(violation) {
+        return Some(Failure::Oracle(violation));
+    }
+    if !reasons.is_empty() {
+        return Some(Failure::Unsettled(reasons));
+    }
+    scenario.expect.oracles.iter().find_map(violation).map(Failure::Oracle)
+}
+
+#[cfg(flurm_planted)]
+fn plant(scenario: &Scenario) {
+    planted::clear();
+    if let Some(bug) = &scenario.expect.planted {
+        assert!(planted::plant(bug), "scenario files name known bugs only");
+    }
+}
+
+#[cfg(not(flurm_planted))]
+fn plant(scenario: &Scenario) {
+    let needs = scenario.expect.planted.is_some();
+    assert!(!needs || planted::possible(), "this build cannot plant bugs: --cfg flurm_planted");
+}
+
+fn unplant() {
+    #[cfg(flurm_planted)]
+    planted::clear();
+}
+
+/// The story of one seed; what is still missing at the end.
+async fn tell<X: Engine>(scenario: Scenario, built: Built, rng: Rng) -> Vec<String> {
+    let Built { controllers, nodes, logins } = built;
+    let cluster = Cluster::new(controllers, nodes, logins, CLIENT_PORT, PEER_PORT);
+    cluster::set_current(Some(std::rc::Rc::clone(&cluster)));
+    system::start::<X>(&scenario, &cluster, &rng);
+    let working = system::start_clients::<X>(&scenario, &cluster, &rng);
+    let trouble = scenario.trouble_for.draw(&mut rng.child("trouble"));
+    fault::schedule(fault::plan(&scenario.fault, &cluster, &rng, trouble));
+    world::wait_until(trouble).await;
+    cluster.heal();
+    world::with(|w| {
+        let now = w.now();
+        w.history.push(now, Effect::Healed);
+        let words = || ("world".to_owned(), "everything is healed".to_owned());
+        w.trace.note(now, Kind::Fault, [1, 1], words);
+    });
+    let limit = world::with(|w| w.now()) + scenario.expect.settles_within.high();
+    loop {
+        let missing = missing(&cluster, &working);
+        if missing.is_empty() || world::with(|w| w.now()) >= limit {
+            return missing;
+        }
+        world::wait(SECOND).await;
+    }
+}
+
+fn missing(cluster: &Cluster, working: &[ProcKey]) -> Vec<String> {
+    let mut missing = world::with(|w| oracle::waiting_for(&w.history));
+    let busy =
+        world::with(|w| working.iter().filter(|key| w.processes.get(**key).is_some()).count());
+    if busy > 0 {
+        missing.push(format!("{busy} clients still work"));
+    }
+    if !missing.is_empty() {
+        missing.extend(cluster.missing().into_iter().map(|service| format!("down: {service}")));
+    }
+    missing
+}

@@ -17,7 +17,14 @@ pub(crate) fn partitions(
     report: &mut Report,
 ) -> Vec<PartitionConf> {
     let names: BTreeSet<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
-    let mut builder = Builder { nodes, names, sets: BTreeMap::new(), root_jobs_disabled, report };
+    let mut builder = Builder {
+        nodes,
+        names,
+        sets: BTreeMap::new(),
+        expanded: BTreeMap::new(),
+        root_jobs_disabled,
+        report,
+    };
     for record in records.iter().filter(|record| record.key == "NodeSet") {
         builder.node_set(record);
     }
@@ -49,6 +56,8 @@ struct Builder<'a> {
     nodes: &'a [NodeConf],
     names: BTreeSet<&'a str>,
     sets: BTreeMap<String, Hostlist>,
+    /// Expressions that were expanded without an error: many partitions share theirs.
+    expanded: BTreeMap<String, Hostlist>,
     root_jobs_disabled: bool,
     report: &'a mut Report,
 }
@@ -64,12 +73,12 @@ impl Builder<'_> {
         let written = fields.text("Nodes").unwrap_or_default();
         let mut list = self.expand("Nodes", written, fields.place("Nodes"));
         if let Some(wanted) = fields.text("Feature") {
-            let mut having = self.nodes.iter().filter(|n| n.features.iter().any(|f| f == wanted));
-            // The list holds at most as many names as there are nodes, which fit.
-            let complete = having.all(|node| list.push_host(&node.name).is_ok());
-            assert!(complete || list.len() >= self.nodes.len(), "a set of nodes is too large");
+            let having = self.nodes.iter().filter(|n| n.features.iter().any(|f| f == wanted));
+            let mut names: BTreeSet<String> = list.iter().collect();
+            names.extend(having.map(|node| node.name.clone()));
+            list = host_list(&names);
         }
-        list.uniq();
+        self.expanded.clear();
         if self.sets.insert(record.name.clone(), list).is_some() {
             let text = format!("node set {} is described twice", record.name);
             self.report.error(&record.place, Some("NodeSet"), text);
@@ -78,6 +87,9 @@ impl Builder<'_> {
 
     /// The nodes of an expression with `ALL` and names of node sets, each once.
     fn expand(&mut self, key: &str, text: &str, place: &Place) -> Hostlist {
+        if let Some(list) = self.expanded.get(text) {
+            return list.clone();
+        }
         let written = match Hostlist::parse(text) {
             Ok(written) => written,
             Err(error) => {
@@ -86,6 +98,7 @@ impl Builder<'_> {
             }
         };
         let mut chosen: BTreeSet<String> = BTreeSet::new();
+        let mut complete = true;
         for name in written.iter() {
             if name.eq_ignore_ascii_case("ALL") {
                 chosen.extend(self.names.iter().map(|name| (*name).to_owned()));
@@ -95,13 +108,13 @@ impl Builder<'_> {
                 chosen.insert(name);
             } else {
                 self.report.error(place, Some(key), format!("there is no node {name}"));
+                complete = false;
             }
         }
-        let mut list = Hostlist::new();
-        for name in &chosen {
-            list.push_host(name).expect("there are no more nodes than a host list holds");
+        let list = host_list(&chosen);
+        if complete {
+            self.expanded.insert(text.to_owned(), list.clone());
         }
-        list.uniq();
         list
     }
 
@@ -263,6 +276,16 @@ impl Builder<'_> {
             }
         }
     }
+}
+
+/// Names of nodes as a sorted list.
+fn host_list(names: &BTreeSet<String>) -> Hostlist {
+    let mut list = Hostlist::new();
+    for name in names {
+        list.push_host(name).expect("there are no more nodes than a host list holds");
+    }
+    list.uniq();
+    list
 }
 
 /// `SuspendTime`: seconds, or never.

@@ -5,15 +5,24 @@
 //! command to propose and how to answer once it is committed. Knows nothing of connections, of
 //! replication, or of which replica it runs on.
 
+mod config;
 mod identity;
 mod job_view;
+mod launch;
+mod node_update;
 mod node_view;
+mod partition_update;
 mod partition_view;
 mod refused;
+mod requests;
 mod submit;
 mod tables;
+mod update;
 
+pub use config::cluster_config;
 pub use identity::Identity;
+pub use launch::{TERM_ENTRY, UnsignedLaunch, term_of, terminate_orphan};
 pub use refused::Refused;
+pub use requests::{Answer, Gather, Request, Then, answer, audit, committed, committed_many};
 pub use submit::{Submitter, batch_job};
 pub use tables::Tables;

@@ -3,6 +3,23 @@
 //! The three components that daemons and simulated worlds run alike are `controller::run`,
 //! `node::run` and `stepd::run`.
 
+mod auth;
+pub mod controller;
 mod frame_io;
+mod health;
 pub mod jwt;
+mod launcher;
+mod leader;
 pub mod munge;
+mod peers;
+mod replica;
+mod report;
+mod rpc;
+mod serve;
+mod session;
+mod setup;
+mod spool;
+pub mod stepd;
+mod task;
+
+pub use setup::Setup;

@@ -2,5 +2,6 @@
 
 pub mod batch;
 pub mod ledger;
+pub mod machine;
 pub mod pattern;
 pub mod record;

@@ -1,0 +1,547 @@
+//! Every request that a controller answers from the replicated state.
+
+use flurm_base::{AttemptId, JobId, RequestKey, Time};
+use flurm_model::{
+    BatchEnd, Cluster, Command, Errno, Event, Job, NodeFacts, NodeName, Reply, RequeueFlags,
+};
+use flurm_wire::messages::{
+    BatchScript, CompleteBatchScript, EpilogComplete, FedInfo, JobState, JobStateResponse,
+    JobStepKill, KillJobs, KillJobsResponse, KilledJob, Requeue, ReturnCode, SelectedStep,
+    SubmitResponse,
+};
+use flurm_wire::records::{
+    JobDesc, JobInfoMsg, LicenseInfoMsg, NodeInfoMsg, NodeRegistration, NodeRegistrationAnswer,
+    PartitionInfoMsg, ReservationInfoMsg, StepInfoMsg, TresRecord,
+};
+use flurm_wire::{BATCH_STEP, Errno as WireErrno, Message, NO_VAL, StepId, UnixTime};
+
+use crate::identity::Identity;
+use crate::refused::Refused;
+use crate::submit::{Submitter, batch_job};
+use crate::tables::Tables;
+use crate::{node_update, partition_update, update};
+
+/// Job state bits in a requeue's flags: hold afterwards, hold as special, only unless it succeeded
+/// (scontrol sends the running state's number for that).
+const JOB_REQUEUE_HOLD: u32 = 1 << 11;
+const JOB_SPECIAL_EXIT: u32 = 1 << 12;
+const JOB_INCOMPLETE: u32 = 1;
+/// Registration flags of a node daemon (slurm_protocol_defs.h, `SLURMD_REG_FLAG_*`).
+const REGISTRATION_WANTS_TRES: u16 = 1 << 1;
+/// The largest signal number.
+const SIGNAL_MAX: u16 = 64;
+
+/// One request, with what the host knows about it.
+pub struct Request<'a> {
+    /// Who asks.
+    pub identity: Identity,
+    /// What.
+    pub message: &'a Message,
+    /// Ties retries together.
+    pub key: Option<RequestKey>,
+    /// Protocol number of the asker's release.
+    pub release: u16,
+    /// The asker's login name and groups, where known.
+    pub user: Option<(String, Vec<u32>)>,
+}
+
+/// How to answer.
+#[derive(Debug)]
+pub enum Answer {
+    /// Nothing changes: this is the reply.
+    Reply(Message),
+    /// Propose the command, then answer with [`committed`].
+    Propose(Box<Command>, Then),
+    /// Propose the commands one after the other; the reply is made by [`committed_many`].
+    ProposeMany(Vec<Box<Command>>, Gather),
+    /// Not a request that the replicated state answers.
+    Elsewhere,
+}
+
+/// How the replies of several commands become one message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gather {
+    /// A return code: the first refusal's, if there is one.
+    FirstRefusal,
+    /// One outcome a job.
+    Killed(Vec<JobId>),
+}
+
+/// How a committed command's reply becomes a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// A submission's answer.
+    Submitted,
+    /// A return code.
+    Code,
+    /// A return code; a late report is success, since there is no reason to repeat it.
+    Report,
+    /// A node's registration: its answer, if it asked for one.
+    Registered {
+        /// The node.
+        node: NodeName,
+        /// It wants the list of trackable resources.
+        wants_tres: bool,
+    },
+}
+
+/// Answers a request from the state, or says what to propose.
+pub fn answer(request: &Request<'_>, cluster: &Cluster, now: Time) -> Answer {
+    match decide(request, cluster, now) {
+        Ok(answer) => answer,
+        Err(refused) => Answer::Reply(refused.message()),
+    }
+}
+
+/// The reply once a command is committed and applied.
+pub fn committed(then: &Then, reply: &Reply) -> Message {
+    match (then, reply) {
+        (_, Reply::Refused(refusal)) => Refused::from(refusal.clone()).message(),
+        (Then::Submitted, Reply::Submitted { job, attempt, .. }) => {
+            let step = StepId::step(job.0, BATCH_STEP).with_sluid(attempt.0);
+            let response =
+                SubmitResponse { step_id: step, error_code: 0, job_submit_user_msg: None };
+            Message::ResponseSubmitBatchJob(response)
+        }
+        (Then::Registered { node, wants_tres: true }, _) => {
+            Message::ResponseNodeRegistration(NodeRegistrationAnswer {
+                tres_list: Some(tres_records()),
+                node_name: Some(node.to_string()),
+            })
+        }
+        (_, _) => code(WireErrno::SLURM_SUCCESS.0),
+    }
+}
+
+/// What changed, in words for the log; most events need none.
+pub fn audit(event: &Event) -> Option<String> {
+    match event {
+        Event::JobSubmitted(job) => Some(format!("job {job} submitted")),
+        Event::JobStarted(job, attempt) => Some(format!("job {job} started, attempt {attempt}")),
+        Event::JobEnded(job, _) => Some(format!("job {job} ended")),
+        Event::JobRequeued(job, attempt) => Some(format!("job {job} requeued as {attempt}")),
+        _ => None,
+    }
+}
+
+fn decide(request: &Request<'_>, cluster: &Cluster, now: Time) -> Result<Answer, Refused> {
+    let tables = || Tables::new(cluster, now);
+    let asker = request.identity;
+    match request.message {
+        Message::RequestSubmitBatchJob(desc) => submit(request, desc, cluster, now),
+        Message::RequestUpdateJob(desc) => update_job(asker, desc, cluster, now),
+        Message::RequestKillJob(kill) => kill_job(asker, kill, cluster, now),
+        Message::RequestCancelJobStep(kill) => cancel_step(asker, kill, cluster, now),
+        Message::RequestKillJobs(kill) => kill_jobs(asker, kill, cluster, now),
+        Message::RequestJobRequeue(requeue) => requeue_job(asker, requeue, cluster, now),
+        Message::RequestUpdateNode(change) => node_update::answer(asker, change, cluster, now),
+        Message::RequestUpdatePartition(change) => {
+            partition_update::answer(asker, change, false, cluster, now)
+        }
+        Message::RequestCreatePartition(change) => {
+            partition_update::answer(asker, change, true, cluster, now)
+        }
+        Message::RequestDeletePartition(delete) => {
+            partition_update::delete(asker, delete, cluster, now)
+        }
+        Message::RequestJobInfo(ask) => {
+            unless_unchanged(ask.last_update, cluster.updated().jobs)?;
+            let wanted = ask.job_ids.as_deref().filter(|ids| !ids.is_empty());
+            Ok(jobs(&tables(), |job| wanted.is_none_or(|ids| ids.contains(&job.id.0))))
+        }
+        Message::RequestJobUserInfo(ask) => Ok(jobs(&tables(), |job| job.spec.uid == ask.user_id)),
+        Message::RequestJobInfoSingle(ask) => {
+            let id = known(cluster, ask.job.0.job_id)?.id;
+            Ok(jobs(&tables(), |job| job.id == id))
+        }
+        Message::RequestJobState(ask) => Ok(job_states(cluster, &ask.job_ids)),
+        Message::RequestBatchScript(ask) => script(asker, ask.job.0.job_id, cluster),
+        Message::RequestNodeInfo(ask) => {
+            unless_unchanged(ask.last_update, cluster.updated().nodes)?;
+            Ok(nodes(&tables()))
+        }
+        Message::RequestNodeInfoSingle(_) => Ok(nodes(&tables())),
+        Message::RequestPartitionInfo(ask) => {
+            unless_unchanged(ask.last_update, cluster.updated().partitions)?;
+            Ok(partitions(&tables(), asker, ask.show_flags))
+        }
+        Message::RequestReservationInfo(_) => {
+            Ok(Answer::Reply(Message::ResponseReservationInfo(ReservationInfoMsg {
+                last_update: UnixTime(now.secs()),
+                ..Default::default()
+            })))
+        }
+        Message::RequestLicenseInfo(_) => {
+            Ok(Answer::Reply(Message::ResponseLicenseInfo(LicenseInfoMsg {
+                last_update: UnixTime(now.secs()),
+                ..Default::default()
+            })))
+        }
+        Message::RequestJobStepInfo(_) => {
+            Ok(Answer::Reply(Message::ResponseJobStepInfo(StepInfoMsg {
+                last_update: UnixTime(now.secs()),
+                ..Default::default()
+            })))
+        }
+        Message::RequestFedInfo => Ok(Answer::Reply(Message::ResponseFedInfo(FedInfo::default()))),
+        Message::MessageNodeRegistrationStatus(registration) => {
+            register(asker, registration, cluster, now)
+        }
+        Message::RequestCompleteBatchScript(end) => batch_complete(asker, end, cluster, now),
+        Message::MessageEpilogComplete(end) => epilog_complete(asker, end, cluster, now),
+        _ => Ok(Answer::Elsewhere),
+    }
+}
+
+fn code(return_code: u32) -> Message {
+    Message::ResponseSlurmRc(ReturnCode { return_code })
+}
+
+fn known(cluster: &Cluster, id: u32) -> Result<&Job, Refused> {
+    cluster.job(JobId(id)).ok_or_else(|| Errno::InvalidJobId.into())
+}
+
+/// The job, provided the asker may change it.
+fn own(asker: Identity, cluster: &Cluster, id: JobId) -> Result<&Job, Refused> {
+    let job = known(cluster, id.0)?;
+    if !asker.may_change(job, cluster.settings()) {
+        return Err(Errno::AccessDenied.into());
+    }
+    Ok(job)
+}
+
+/// A client that has seen everything is told so. Times are whole seconds on the wire, so only a
+/// change in an earlier second counts as seen.
+fn unless_unchanged(seen: UnixTime, updated: Time) -> Result<(), Refused> {
+    if seen.0 != 0 && updated.secs() < seen.0 {
+        return Err(Refused::plain(WireErrno::SLURM_NO_CHANGE_IN_DATA.0));
+    }
+    Ok(())
+}
+
+fn submit(
+    request: &Request<'_>,
+    desc: &JobDesc,
+    cluster: &Cluster,
+    now: Time,
+) -> Result<Answer, Refused> {
+    let asker = request.identity;
+    let settings = cluster.settings();
+    let for_self = desc.user_id == asker.uid || desc.user_id == NO_VAL;
+    let user = request.user.as_ref().filter(|_| for_self || asker.is_operator(settings));
+    let submitter = Submitter {
+        identity: &asker,
+        user_name: user.map(|(name, _)| name.clone()),
+        groups: user.map(|(_, groups)| groups.clone()).unwrap_or_default(),
+        privileged: asker.is_operator(settings),
+        client_release: request.release,
+    };
+    let spec = Box::new(batch_job(desc, &submitter)?);
+    let by = asker.actor(settings);
+    let command = Command::Submit { at: now, key: request.key, by, spec };
+    Ok(Answer::Propose(Box::new(command), Then::Submitted))
+}
+
+fn update_job(
+    asker: Identity,
+    desc: &JobDesc,
+    cluster: &Cluster,
+    now: Time,
+) -> Result<Answer, Refused> {
+    let job = own(asker, cluster, update::job_of(desc)?)?.id;
+    let settings = cluster.settings();
+    let changes = Box::new(update::changes(desc, asker.is_operator(settings))?);
+    let by = asker.actor(settings);
+    Ok(Answer::Propose(Box::new(Command::Update { at: now, job, by, changes }), Then::Code))
+}
+
+fn kill_job(
+    asker: Identity,
+    kill: &JobStepKill,
+    cluster: &Cluster,
+    now: Time,
+) -> Result<Answer, Refused> {
+    let named = kill.sjob_id.as_deref().filter(|text| !text.is_empty());
+    let job = match named {
+        Some(text) => update::job_named(text)?,
+        None => JobId(kill.step_id.job_id),
+    };
+    let job = own(asker, cluster, job)?.id;
+    Ok(Answer::Propose(Box::new(kill_command(asker, job, kill, cluster, now)?), Then::Code))
+}
+
+/// Cancels a step. The batch script is the only step there can be.
+fn cancel_step(
+    asker: Identity,
+    kill: &JobStepKill,
+    cluster: &Cluster,
+    now: Time,
+) -> Result<Answer, Refused> {
+    let job = own(asker, cluster, JobId(kill.step_id.job_id))?.id;
+    if kill.step_id.step_id != BATCH_STEP && kill.step_id.step_id != NO_VAL {
+        return Err(Errno::InvalidJobId.into());
+    }
+    Ok(Answer::Propose(Box::new(kill_command(asker, job, kill, cluster, now)?), Then::Code))
+}
+
+fn kill_command(
+    asker: Identity,
+    job: JobId,
+    kill: &JobStepKill,
+    cluster: &Cluster,
+    now: Time,
+) -> Result<Command, Refused> {
+    if kill.signal > SIGNAL_MAX {
+        let text = format!("signal {} does not exist", kill.signal);
+        return Err(Refused::because(Errno::NotSupported.number(), text));
+    }
+    let by = asker.actor(cluster.settings());
+    Ok(Command::Kill { at: now, job, by, signal: kill.signal, flags: kill.flags })
+}
+
+/// `scancel --ctld`: every job that fits and that the asker may change.
+fn kill_jobs(
+    asker: Identity,
+    kill: &KillJobs,
+    cluster: &Cluster,
+    now: Time,
+) -> Result<Answer, Refused> {
+    let named: Result<Vec<JobId>, Refused> =
+        kill.jobs.iter().map(|text| update::job_named(text)).collect();
+    let named = named?;
+    let settings = cluster.settings();
+    let by = asker.actor(settings);
+    let same = |wanted: &Option<String>, have: &str| match wanted {
+        Some(text) if !text.is_empty() => text == have,
+        Some(_) | None => true,
+    };
+    let fits = |job: &&Job| {
+        let spec = &job.spec;
+        let listed = named.is_empty() || named.contains(&job.id);
+        let of_user = kill.user_id == NO_VAL || kill.user_id == spec.uid;
+        let state = kill.state == NO_VAL
+            || kill.state == 0 && named.is_empty()
+            || kill.state == job.base.number();
+        listed
+            && of_user
+            && state
+            && !job.base.is_terminal()
+            && same(&kill.job_name, &spec.name)
+            && same(&kill.partition, &job.partition)
+            && same(&kill.account, spec.account.as_deref().unwrap_or(""))
+            && same(&kill.qos, spec.qos.as_deref().unwrap_or(""))
+    };
+    let mine = cluster.jobs().filter(fits).filter(|job| asker.may_change(job, settings));
+    let ids: Vec<JobId> = mine.map(|job| job.id).collect();
+    let command = |job: &JobId| {
+        let (signal, flags) = (kill.signal, kill.flags);
+        Box::new(Command::Kill { at: now, job: *job, by, signal, flags })
+    };
+    Ok(Answer::ProposeMany(ids.iter().map(command).collect(), Gather::Killed(ids)))
+}
+
+/// The reply once several commands are committed; `replies` stand in the commands' order.
+pub fn committed_many(gather: &Gather, replies: &[Reply]) -> Message {
+    let errno = |reply: &Reply| match reply {
+        Reply::Refused(refusal) => refusal.errno.number(),
+        _ => WireErrno::SLURM_SUCCESS.0,
+    };
+    let jobs = match gather {
+        Gather::FirstRefusal => {
+            let refused = replies.iter().find_map(|reply| match reply {
+                Reply::Refused(refusal) => Some(Refused::from(refusal.clone())),
+                _ => None,
+            });
+            return refused.map_or_else(|| code(0), |refused| refused.message());
+        }
+        Gather::Killed(jobs) => jobs,
+    };
+    let outcome = |(job, reply): (&JobId, &Reply)| KilledJob {
+        error_code: errno(reply),
+        error_msg: None,
+        id: SelectedStep { step_id: StepId::job(job.0), ..SelectedStep::default() },
+        real_job_id: job.0,
+        sibling_name: None,
+    };
+    let jobs = jobs.iter().zip(replies).map(outcome).collect();
+    Message::ResponseKillJobs(KillJobsResponse { jobs })
+}
+
+fn requeue_job(
+    asker: Identity,
+    requeue: &Requeue,
+    cluster: &Cluster,
+    now: Time,
+) -> Result<Answer, Refused> {
+    let named = requeue.job_id_str.as_deref().filter(|text| !text.is_empty());
+    let job = match named {
+        Some(text) => update::job_named(text)?,
+        None => JobId(requeue.job.0.job_id),
+    };
+    let job = own(asker, cluster, job)?.id;
+    let flags = RequeueFlags {
+        hold: requeue.flags & (JOB_REQUEUE_HOLD | JOB_SPECIAL_EXIT) != 0,
+        special_exit: requeue.flags & JOB_SPECIAL_EXIT != 0,
+        incomplete_only: requeue.flags & JOB_INCOMPLETE != 0,
+    };
+    let by = asker.actor(cluster.settings());
+    Ok(Answer::Propose(Box::new(Command::Requeue { at: now, job, by, flags }), Then::Code))
+}
+
+fn jobs(tables: &Tables<'_>, wanted: impl Fn(&Job) -> bool) -> Answer {
+    let jobs = tables.cluster.jobs().filter(|job| wanted(job)).map(|job| tables.job(job));
+    let last_update = UnixTime(tables.now.secs());
+    Answer::Reply(Message::ResponseJobInfo(JobInfoMsg {
+        last_update,
+        last_backfill: UnixTime(0),
+        jobs: jobs.collect(),
+    }))
+}
+
+fn job_states(cluster: &Cluster, wanted: &[flurm_wire::messages::SelectedJob]) -> Answer {
+    let listed = |job: &&Job| wanted.is_empty() || wanted.iter().any(|ask| ask.job_id == job.id.0);
+    let state =
+        |job: &Job| JobState { job_id: job.id.0, state: job.state_number(), ..JobState::default() };
+    let jobs = cluster.jobs().filter(listed).map(state).collect();
+    Answer::Reply(Message::ResponseJobState(JobStateResponse { jobs }))
+}
+
+fn script(asker: Identity, id: u32, cluster: &Cluster) -> Result<Answer, Refused> {
+    let job = own(asker, cluster, JobId(id))?;
+    let batch = job.spec.batch.as_ref().ok_or_else(|| {
+        let text = format!("job {id} has no batch script");
+        Refused::because(WireErrno::ESLURM_JOB_SCRIPT_MISSING.0, text)
+    })?;
+    let script = Some(batch.script.clone());
+    Ok(Answer::Reply(Message::ResponseBatchScript(BatchScript { script })))
+}
+
+fn nodes(tables: &Tables<'_>) -> Answer {
+    let nodes = tables.cluster.nodes().map(|node| tables.node(node)).collect();
+    let last_update = UnixTime(tables.now.secs());
+    Answer::Reply(Message::ResponseNodeInfo(NodeInfoMsg { last_update, hidden_nodes: None, nodes }))
+}
+
+/// Partitions; hidden ones only on demand (`-a`) or for operators.
+fn partitions(tables: &Tables<'_>, asker: Identity, show_flags: u16) -> Answer {
+    const SHOW_ALL: u16 = 1;
+    let all = show_flags & SHOW_ALL != 0 || asker.is_operator(tables.cluster.settings());
+    let shown = tables.cluster.partitions().filter(|partition| all || !partition.conf.hidden);
+    let partitions = shown.map(|partition| tables.partition(partition)).collect();
+    let last_update = UnixTime(tables.now.secs());
+    Answer::Reply(Message::ResponsePartitionInfo(PartitionInfoMsg { last_update, partitions }))
+}
+
+/// Only SlurmUser and root speak for nodes.
+fn from_node(asker: Identity, cluster: &Cluster) -> Result<(), Refused> {
+    if asker.is_slurm_user(cluster.settings()) {
+        return Ok(());
+    }
+    Err(Refused::plain(WireErrno::ESLURM_USER_ID_MISSING.0))
+}
+
+fn register(
+    asker: Identity,
+    registration: &NodeRegistration,
+    cluster: &Cluster,
+    now: Time,
+) -> Result<Answer, Refused> {
+    from_node(asker, cluster)?;
+    let name = registration.node_name.as_deref().unwrap_or("");
+    let node = cluster.node(name).ok_or_else(|| Refused::from(Errno::InvalidNodeName))?;
+    let node = node.conf.name.clone();
+    let running =
+        registration.step_id.iter().map(|step| (JobId(step.job_id), AttemptId(step.sluid)));
+    let command = Command::NodeRegistered {
+        at: now,
+        node: node.clone(),
+        facts: Box::new(facts(registration)),
+        running: running.collect(),
+    };
+    let wants_tres = registration.flags & REGISTRATION_WANTS_TRES != 0;
+    Ok(Answer::Propose(Box::new(command), Then::Registered { node, wants_tres }))
+}
+
+fn facts(registration: &NodeRegistration) -> NodeFacts {
+    let time = |time: UnixTime| (time.0 != 0).then(|| Time::from_secs(time.0));
+    let boot = registration.timestamp.0 - i64::from(registration.up_time);
+    NodeFacts {
+        cpus: u32::from(registration.cpus),
+        boards: registration.boards,
+        sockets: registration.sockets,
+        cores_per_socket: registration.cores,
+        threads_per_core: registration.threads,
+        real_memory_mb: registration.real_memory,
+        tmp_disk_mb: registration.tmp_disk,
+        free_memory_mb: Some(registration.free_mem),
+        cpu_load: Some(registration.cpu_load),
+        boot: Some(Time::from_secs(boot)),
+        daemon_start: time(registration.slurmd_start_time),
+        arch: registration.arch.clone(),
+        os: registration.os.clone(),
+        version: registration.version.clone(),
+        gres: None,
+        extra: registration.extra.clone(),
+    }
+}
+
+fn batch_complete(
+    asker: Identity,
+    end: &CompleteBatchScript,
+    cluster: &Cluster,
+    now: Time,
+) -> Result<Answer, Refused> {
+    from_node(asker, cluster)?;
+    let step = end.step_id.0;
+    let lost = end.slurm_rc == WireErrno::ESLURMD_STEP_NOTRUNNING.0;
+    let end = BatchEnd {
+        job: JobId(step.job_id),
+        attempt: AttemptId(step.sluid),
+        node: NodeName::from(end.node_name.as_deref().unwrap_or("")),
+        status: end.job_rc,
+        errno: if lost { 0 } else { end.slurm_rc },
+        out_of_memory: false,
+        node_restarted: lost,
+    };
+    Ok(Answer::Propose(Box::new(Command::BatchComplete { at: now, end }), Then::Report))
+}
+
+fn epilog_complete(
+    asker: Identity,
+    end: &EpilogComplete,
+    cluster: &Cluster,
+    now: Time,
+) -> Result<Answer, Refused> {
+    from_node(asker, cluster)?;
+    let step = end.job.0;
+    let command = Command::EpilogComplete {
+        at: now,
+        job: JobId(step.job_id),
+        attempt: AttemptId(step.sluid),
+        node: NodeName::from(end.node_name.as_deref().unwrap_or("")),
+        rc: end.return_code,
+    };
+    Ok(Answer::Propose(Box::new(command), Then::Report))
+}
+
+/// The kinds of trackable resources, numbered as Slurm numbers them.
+fn tres_records() -> Vec<TresRecord> {
+    let kinds = [
+        (1, "cpu", None),
+        (2, "mem", None),
+        (3, "energy", None),
+        (4, "node", None),
+        (5, "billing", None),
+        (6, "fs", Some("disk")),
+        (7, "vmem", None),
+        (8, "pages", None),
+    ];
+    let record = |(id, kind, name): (u32, &str, Option<&str>)| TresRecord {
+        alloc_secs: 0,
+        count: 0,
+        id,
+        name: name.map(str::to_owned),
+        r#type: Some(kind.to_owned()),
+    };
+    kinds.into_iter().map(record).collect()
+}

@@ -1,0 +1,171 @@
+//! The controller: serves Slurm's clients and nodes from any replica, and leads from one.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+
+use flurm_base::Span;
+use flurm_ctld::{Identity, Tables};
+use flurm_model::{Command, Reply};
+use flurm_raft::{Node, ProposeError};
+use flurm_rt::{AsyncRuntime, Clock, Env, Fs, Select2};
+
+use crate::health::Health;
+use crate::leader;
+use crate::peers::PeerProof;
+use crate::replica::Replica;
+use crate::session;
+use crate::setup::Setup;
+use crate::task::detach;
+
+/// What a controller is started with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// slurm.conf.
+    pub conf: PathBuf,
+    /// Which `SlurmctldHost` this is; `None` goes by the machine's host name.
+    pub host: Option<String>,
+    /// Who this daemon runs as.
+    pub own: Identity,
+}
+
+/// A running controller. Clones are the same one.
+pub struct Controller<E: Env> {
+    inner: Arc<Inner<E>>,
+}
+
+struct Inner<E: Env> {
+    setup: Setup<E>,
+    raft: Node<E, Replica>,
+    replica: Arc<RwLock<Replica>>,
+    /// Position in the list of `SlurmctldHost`.
+    position: usize,
+    health: Mutex<Health>,
+}
+
+impl<E: Env> Clone for Controller<E> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone() }
+    }
+}
+
+/// Why a command was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotTaken {
+    /// This replica does not lead: nothing was proposed.
+    NotLeader,
+    /// It may or may not be committed one day.
+    Unknown,
+    /// Too many commands are waiting: nothing was proposed.
+    Busy,
+    /// The command is larger than the log takes: nothing was proposed.
+    TooLarge,
+}
+
+/// Runs a controller until `stop` is done.
+pub async fn run<E: Env>(
+    env: E,
+    options: Options,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), String> {
+    let setup = Setup::load(env.clone(), &options.conf, options.own).await?;
+    let position = setup.controller_position(options.host.as_deref())?;
+    let config = setup.raft_config(position).await?;
+    let created = env.fs().create_folder(&config.folder, 0o700).await;
+    created.map_err(|error| format!("could not create {}: {error}", config.folder.display()))?;
+    let replica = Arc::new(RwLock::new(Replica::default()));
+    let proof = PeerProof::new(setup.auth().clone());
+    let raft = Node::start(env, config, replica.clone(), proof).await;
+    let raft = raft.map_err(|error| error.to_string())?;
+    let controller = Controller {
+        inner: Arc::new(Inner { setup, raft, replica, position, health: Mutex::default() }),
+    };
+    session::serve_forwarded(&controller);
+    let listeners = session::listen(&controller).await?;
+    for listener in listeners {
+        detach::<E>(session::accept(controller.clone(), listener));
+    }
+    detach::<E>(leader::run(controller.clone()));
+    let stopped = controller.stopped();
+    let outcome = match E::Rt::select2(Box::pin(stop), Box::pin(stopped)).await {
+        Select2::First(()) => Ok(()),
+        Select2::Second(reason) => Err(format!("replication stopped: {reason}")),
+    };
+    controller.inner.raft.shutdown().await;
+    outcome
+}
+
+impl<E: Env> Controller<E> {
+    /// Configuration and credentials.
+    pub fn setup(&self) -> &Setup<E> {
+        &self.inner.setup
+    }
+
+    /// The world.
+    pub fn env(&self) -> &E {
+        self.inner.setup.env()
+    }
+
+    /// Replication.
+    pub fn raft(&self) -> &Node<E, Replica> {
+        &self.inner.raft
+    }
+
+    /// Position in the list of `SlurmctldHost`.
+    pub fn position(&self) -> usize {
+        self.inner.position
+    }
+
+    /// What this leader knows of the nodes' health.
+    pub(crate) fn health(&self) -> &Mutex<Health> {
+        &self.inner.health
+    }
+
+    /// The replicated state. Must not be held across an await.
+    pub fn replica(&self) -> RwLockReadGuard<'_, Replica> {
+        // A poisoned lock means that applying panicked, which stops this replica anyway.
+        self.inner.replica.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the state as tables for views.
+    pub fn with_tables<T>(&self, look: impl FnOnce(&Tables<'_>) -> T) -> T {
+        let replica = self.replica();
+        let tables = Tables::new(replica.cluster(), self.env().clock().wall());
+        look(&tables)
+    }
+
+    /// The term this replica leads, once it has caught up with everything earlier leaders
+    /// acknowledged.
+    pub fn leading(&self) -> Option<u64> {
+        let status = self.inner.raft.status();
+        let leader = status.leader.filter(|leader| leader.id == status.id)?;
+        status.ready.then_some(leader.term)
+    }
+
+    /// Proposes a command and waits for what it did.
+    pub async fn propose(&self, command: &Command) -> Result<Reply, NotTaken> {
+        match self.inner.raft.propose(command.encode()).await {
+            Ok(reply) => {
+                let reply = Replica::reply(&reply.bytes);
+                Ok(reply.expect("a reply was encoded by this same program"))
+            }
+            Err(ProposeError::NotLeader { .. }) => Err(NotTaken::NotLeader),
+            Err(ProposeError::Busy) => Err(NotTaken::Busy),
+            Err(ProposeError::TooLarge { bytes, max }) => {
+                tracing::warn!("a command of {bytes} bytes is over the log's limit of {max}");
+                Err(NotTaken::TooLarge)
+            }
+            Err(ProposeError::Unknown | ProposeError::Stopped) => Err(NotTaken::Unknown),
+        }
+    }
+
+    async fn stopped(&self) -> String {
+        let mut watch = self.inner.raft.watch();
+        let status = watch.until(|status| status.stopped.is_some()).await;
+        status.and_then(|status| status.stopped).unwrap_or_else(|| "the node is gone".into())
+    }
+
+    /// How long a request may wait for a leader: within `MessageTimeout`, with room for the reply.
+    pub fn hold_max(&self) -> Span {
+        self.setup().hold_time()
+    }
+}

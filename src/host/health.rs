@@ -1,0 +1,130 @@
+//! Whether nodes answer. Judged by the leader alone, and only by time in which it led: what a node
+//! did while there was no leader is nobody's evidence.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use flurm_base::Span;
+use flurm_model::{Command, DownCause, NodeBase, NodeName};
+use flurm_rt::{AsyncRuntime, Clock, Env};
+use flurm_wire::Message;
+
+use crate::controller::Controller;
+use crate::launcher::ask;
+use crate::task::detach;
+
+/// Nodes asked at the same time.
+const ASKED_MAX: usize = 64;
+/// Shortest round of pings.
+const ROUND_MIN: Span = Span::millis(500);
+/// Longest round of pings.
+const ROUND_MAX: Span = Span::secs(100);
+
+/// When each node was last heard of, in this leader's monotonic time.
+#[derive(Default)]
+pub(crate) struct Health {
+    term: u64,
+    heard: BTreeMap<NodeName, Span>,
+}
+
+/// A node has answered.
+pub(crate) fn heard<E: Env>(controller: &Controller<E>, node: &NodeName) {
+    let now = controller.env().clock().monotonic();
+    lock(controller.health()).heard.insert(node.clone(), now);
+}
+
+/// Watches over the nodes for one term.
+pub(crate) fn begin<E: Env>(controller: &Controller<E>, term: u64) {
+    *lock(controller.health()) = Health { term, heard: BTreeMap::new() };
+    let controller = controller.clone();
+    detach::<E>(async move { watch_over(&controller, term).await });
+}
+
+async fn watch_over<E: Env>(controller: &Controller<E>, term: u64) {
+    let began = controller.env().clock().monotonic();
+    let silence_max = controller.setup().slurmd_timeout();
+    let round = Span(silence_max.0 / 3).clamp(ROUND_MIN, ROUND_MAX);
+    let mut first = true;
+    while controller.leading() == Some(term) {
+        let nodes: Vec<(NodeName, bool)> = {
+            let replica = controller.replica();
+            let nodes = replica.cluster().nodes().filter(|node| node.base != NodeBase::Future);
+            nodes.map(|node| (node.conf.name.clone(), node.is_responding())).collect()
+        };
+        for group in nodes.chunks(ASKED_MAX) {
+            let asked: Vec<_> = group
+                .iter()
+                .map(|(node, responding)| {
+                    let whole = first || !responding;
+                    E::Rt::spawn(look(controller.clone(), term, node.clone(), whole))
+                })
+                .collect();
+            for task in asked {
+                let _ = task.await;
+            }
+        }
+        if silence_max > Span(0) {
+            judge(controller, term, began, silence_max).await;
+        }
+        first = false;
+        E::Rt::sleep(pause(round)).await;
+    }
+}
+
+fn pause(round: Span) -> Duration {
+    round.duration()
+}
+
+/// Asks one node whether it lives; a new leader and a node that was silent exchange everything.
+async fn look<E: Env>(controller: Controller<E>, term: u64, node: NodeName, whole: bool) {
+    let request = if whole { Message::RequestNodeRegistrationStatus } else { Message::RequestPing };
+    let Ok(reply) = ask(&controller, &node, &request).await else { return };
+    let Message::ResponsePingSlurmd(ping) = reply else { return };
+    if controller.leading() != Some(term) {
+        return;
+    }
+    let at = controller.env().clock().wall();
+    let (cpu_load, free_memory_mb) = (Some(ping.cpu_load), Some(ping.free_mem));
+    let command = Command::NodeResponding { at, node, cpu_load, free_memory_mb };
+    if let Err(error) = controller.propose(&command).await {
+        tracing::debug!("a node's answer was not committed: {error:?}");
+    }
+}
+
+/// Nodes that were silent for half of `SlurmdTimeout` are marked, for all of it are taken out.
+async fn judge<E: Env>(controller: &Controller<E>, term: u64, began: Span, silence_max: Span) {
+    let now = controller.env().clock().monotonic();
+    let suspects: Vec<Command> = {
+        let at = controller.env().clock().wall();
+        let health = lock(controller.health());
+        if health.term != term {
+            return;
+        }
+        let replica = controller.replica();
+        let silent = |node: &flurm_model::Node| {
+            let heard = health.heard.get(&node.conf.name).copied().unwrap_or(began);
+            now - heard
+        };
+        let judged = |node: &flurm_model::Node| {
+            let silence = silent(node);
+            let name = node.conf.name.clone();
+            if node.base == NodeBase::Up && silence >= silence_max {
+                return Some(Command::NodeDown { at, node: name, cause: DownCause::Silence });
+            }
+            let marked = node.is_responding() && silence.0 >= silence_max.0 / 2;
+            marked.then_some(Command::NodeNotResponding { at, node: name })
+        };
+        replica.cluster().nodes().filter_map(judged).collect()
+    };
+    for command in suspects {
+        flurm_base::sometimes!("a node was judged for its silence");
+        if controller.leading() != Some(term) || controller.propose(&command).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn lock(health: &Mutex<Health>) -> std::sync::MutexGuard<'_, Health> {
+    health.lock().unwrap_or_else(PoisonError::into_inner)
+}

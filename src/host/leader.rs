@@ -1,0 +1,139 @@
+//! The leader's duties: plan, enforce limits, forget the old, and see that nodes do what the
+//! replicated state says.
+//!
+//! Everything here follows from the state, so a new leader begins with what it finds and nothing is
+//! handed over. What a deposed leader still has on its way is stopped by its term.
+
+use std::time::Duration;
+
+use flurm_base::{Span, Time};
+use flurm_model::Command;
+use flurm_rt::{AsyncRuntime, Clock, Env, Select2};
+use flurm_sched::Snapshot;
+
+use crate::controller::{Controller, NotTaken};
+use crate::{health, launcher};
+
+/// The leader looks around at least this often, whatever happens.
+const ROUND_MAX: Span = Span::secs(1);
+/// Pause after a command could not be committed.
+const TROUBLE_PAUSE: Duration = Duration::from_millis(100);
+/// Planning passes in a row before the rest of the duties get their turn.
+const PLANS_MAX: u32 = 8;
+
+/// Leads whenever this replica is elected, for ever.
+pub(crate) async fn run<E: Env>(controller: Controller<E>) {
+    let mut watch = controller.raft().watch();
+    loop {
+        let Some(status) = watch.until(|status| status.ready).await else { return };
+        let Some(leader) = status.leader.filter(|leader| leader.id == status.id) else {
+            if !watch.changed().await {
+                return;
+            }
+            continue;
+        };
+        tracing::info!(term = leader.term, "this controller leads");
+        lead(&controller, leader.term).await;
+        tracing::info!(term = leader.term, "this controller no longer leads");
+    }
+}
+
+async fn lead<E: Env>(controller: &Controller<E>, term: u64) {
+    if let Err(text) = configure(controller).await {
+        tracing::error!("could not put the configuration into the log: {text}");
+    }
+    health::begin(controller, term);
+    let mut orders = launcher::Orders::new(term);
+    let mut planned = None;
+    let mut watch = controller.raft().watch();
+    while controller.leading() == Some(term) {
+        let _ = watch.current();
+        let duties = async {
+            enforce(controller).await?;
+            planned = plan(controller, planned).await?;
+            Ok::<(), NotTaken>(())
+        };
+        if duties.await.is_err() {
+            E::Rt::sleep(TROUBLE_PAUSE).await;
+        }
+        orders.carry_out(controller);
+        let pause = E::Rt::sleep(next_round(controller, &orders).duration());
+        match E::Rt::select2(Box::pin(watch.changed()), Box::pin(pause)).await {
+            Select2::First(false) => return,
+            Select2::First(true) | Select2::Second(()) => {}
+        }
+    }
+}
+
+/// Reads the configuration and makes it the cluster's, unless it is already.
+pub(crate) async fn configure<E: Env>(controller: &Controller<E>) -> Result<(), String> {
+    let config = Box::new(controller.setup().reload().await?);
+    let at = controller.env().clock().wall();
+    match controller.propose(&Command::Configure { at, config }).await {
+        Ok(flurm_model::Reply::Refused(refusal)) => Err(refusal.text),
+        Ok(_) => Ok(()),
+        Err(NotTaken::NotLeader | NotTaken::Unknown) => Err("leadership was lost".into()),
+        Err(NotTaken::Busy) => Err("too many commands are waiting".into()),
+        Err(NotTaken::TooLarge) => Err("the configuration is larger than the log takes".into()),
+    }
+}
+
+/// Time limits, and ended jobs that nobody needs any more.
+async fn enforce<E: Env>(controller: &Controller<E>) -> Result<(), NotTaken> {
+    let now = controller.env().clock().wall();
+    let due: Vec<_> = controller.replica().cluster().time_limits_reached(now).collect();
+    for (job, attempt) in due {
+        controller.propose(&Command::TimeLimitReached { at: now, job, attempt }).await?;
+    }
+    let purge = controller.replica().cluster().purge_next();
+    if purge.is_some_and(|at| at <= now) {
+        controller.propose(&Command::Purge { at: now }).await?;
+    }
+    Ok(())
+}
+
+/// What the planner last looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Planned {
+    version: u64,
+    /// The next begin time: planning again then can make a difference.
+    again_at: Option<Time>,
+}
+
+async fn plan<E: Env>(
+    controller: &Controller<E>,
+    mut planned: Option<Planned>,
+) -> Result<Option<Planned>, NotTaken> {
+    for _ in 0..PLANS_MAX {
+        let now = controller.env().clock().wall();
+        let version = controller.replica().plan_version();
+        let is_due = planned.is_none_or(|last| {
+            last.version != version || last.again_at.is_some_and(|at| at <= now)
+        });
+        if !is_due {
+            return Ok(planned);
+        }
+        let (command, again_at) = {
+            let replica = controller.replica();
+            let snapshot = Snapshot::of(replica.cluster(), now);
+            let command = flurm_sched::plan(&snapshot).command(now);
+            (command, replica.cluster().begin_next(now))
+        };
+        planned = Some(Planned { version, again_at });
+        let Some(command) = command else { return Ok(planned) };
+        controller.propose(&command).await?;
+    }
+    Ok(planned)
+}
+
+/// When to look around again if nothing changes.
+fn next_round<E: Env>(controller: &Controller<E>, orders: &launcher::Orders) -> Span {
+    let clock = controller.env().clock();
+    let now = clock.wall();
+    let replica = controller.replica();
+    let cluster = replica.cluster();
+    let dates = [cluster.time_limit_next(), cluster.purge_next(), cluster.begin_next(now)];
+    let until = dates.into_iter().flatten().map(|at| at.since(now));
+    let retry = orders.next_retry(clock.monotonic());
+    until.chain(retry).chain([ROUND_MAX]).min().unwrap_or(ROUND_MAX).max(Span::millis(1))
+}

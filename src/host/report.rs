@@ -1,0 +1,71 @@
+//! Tells the controllers how an attempt ended, until one of them has taken it.
+
+use std::time::Duration;
+
+use flurm_node::batch::{BatchEnd, BatchOrder};
+use flurm_rt::{AsyncRuntime, Env, Fs};
+use flurm_wire::messages::{CompleteBatchScript, JobAcct};
+use flurm_wire::{BATCH_STEP, Errno, JobRef, Message, StepId};
+
+use crate::rpc::return_code;
+use crate::setup::Setup;
+use crate::spool::AttemptFolder;
+
+/// First pause between two tries; doubled up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// Longest pause between two tries.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Reports the end of an attempt. Returns when a controller has taken it or does not want it: only
+/// then may the attempt's records go.
+pub(crate) async fn report_end<E: Env>(
+    setup: &Setup<E>,
+    folder: &AttemptFolder,
+    order: &BatchOrder,
+    end: &BatchEnd,
+) {
+    let message = Message::RequestCompleteBatchScript(Box::new(completion(order, end)));
+    let errno = tell_until_answered(setup, &message).await;
+    if errno != Errno::SLURM_SUCCESS {
+        tracing::info!(job = order.job.0, "the controllers do not want the end: {errno}");
+    }
+    if let Err(error) = setup.env().fs().replace(&folder.reported(), b"", 0o600).await {
+        tracing::debug!(job = order.job.0, "could not mark the end as reported: {error}");
+    }
+}
+
+/// Sends a report to the controllers again and again until one answers it with a return code.
+pub(crate) async fn tell_until_answered<E: Env>(setup: &Setup<E>, message: &Message) -> Errno {
+    let controllers = setup.controllers();
+    let mut first = 0;
+    let mut pause = PAUSE_MIN;
+    loop {
+        match controllers.ask(message, &mut first).await {
+            Ok(reply) => match return_code(&reply) {
+                Ok(errno) => return errno,
+                Err(error) => tracing::warn!("{}: {error}", message.name()),
+            },
+            Err(error) => tracing::debug!("{}: {error}", message.name()),
+        }
+        E::Rt::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+fn completion(order: &BatchOrder, end: &BatchEnd) -> CompleteBatchScript {
+    let step = StepId::step(order.job.0, BATCH_STEP).with_sluid(order.attempt.0);
+    CompleteBatchScript {
+        jobacct: Some(JobAcct {
+            user_cpu_sec: end.user_us / 1_000_000,
+            user_cpu_usec: (end.user_us % 1_000_000) as u32,
+            sys_cpu_sec: end.system_us / 1_000_000,
+            sys_cpu_usec: (end.system_us % 1_000_000) as u32,
+            ..JobAcct::default()
+        }),
+        job_rc: end.status,
+        slurm_rc: end.slurm_rc,
+        step_id: JobRef(step),
+        user_id: order.uid,
+        node_name: Some(order.node_name.clone()),
+    }
+}

@@ -1,0 +1,198 @@
+//! What becomes of a verified request: answered here, or by the leader from the replicated state.
+
+use flurm_ctld::{Answer, Identity, Refused, Request, Then};
+use flurm_model::{Command, Reply};
+use flurm_rt::{Clock, Env};
+use flurm_sched::Snapshot;
+use flurm_wire::messages::{ControlStatus, ReturnCode};
+use flurm_wire::{Errno, Message, Release, UnixTime};
+
+use crate::controller::{Controller, NotTaken};
+use crate::peers::{Forwarded, ForwardedAnswer};
+
+/// Requests that any replica answers by itself: about itself, and about the configuration files.
+pub(crate) async fn locally<E: Env>(
+    controller: &Controller<E>,
+    message: &Message,
+    _asker: Identity,
+) -> Option<Message> {
+    match message {
+        Message::RequestPing => Some(code(Errno::SLURM_SUCCESS)),
+        Message::RequestConfig(ask) => Some(controller.setup().config_files(ask.flags).await),
+        Message::RequestControlStatus => Some(control_status(controller)),
+        Message::RequestTakeover => Some(code(Errno::ESLURM_NOT_SUPPORTED)),
+        _ => None,
+    }
+}
+
+/// Who leads, by position in the list of controllers.
+fn control_status<E: Env>(controller: &Controller<E>) -> Message {
+    let leader = controller.raft().leader();
+    let position = leader.and_then(|leader| controller.setup().position_of(leader.id));
+    let position = position.unwrap_or(controller.position());
+    Message::ResponseControlStatus(ControlStatus {
+        backup_inx: u16::try_from(position).unwrap_or(u16::MAX),
+        control_time: UnixTime(controller.env().clock().boot().secs()),
+    })
+}
+
+/// Answers a request from the replicated state, if this replica leads.
+pub(crate) async fn as_leader<E: Env>(
+    controller: &Controller<E>,
+    request: &Forwarded,
+) -> ForwardedAnswer {
+    let Some(release) = Release::from_version(request.release) else {
+        return ForwardedAnswer::NotLeader;
+    };
+    let reply = match Message::decode(request.msg_type, release, &request.body) {
+        Ok(message) => answer(controller, request, &message).await,
+        Err(error) => {
+            tracing::warn!("could not read a forwarded message: {error}");
+            Ok(code(Errno::ESLURM_PROTOCOL_INCOMPLETE_PACKET))
+        }
+    };
+    match reply {
+        Ok(message) => {
+            ForwardedAnswer::Reply { msg_type: message.msg_type(), body: message.to_bytes(release) }
+        }
+        Err(NotTaken::NotLeader | NotTaken::Unknown) => ForwardedAnswer::NotLeader,
+        Err(NotTaken::Busy) => reply_code(release, Errno::SLURMCTLD_COMMUNICATIONS_BACKOFF),
+        Err(NotTaken::TooLarge) => reply_code(release, Errno::ESLURM_PATHNAME_TOO_LONG),
+    }
+}
+
+fn reply_code(release: Release, errno: Errno) -> ForwardedAnswer {
+    let message = code(errno);
+    ForwardedAnswer::Reply { msg_type: message.msg_type(), body: message.to_bytes(release) }
+}
+
+async fn answer<E: Env>(
+    controller: &Controller<E>,
+    request: &Forwarded,
+    message: &Message,
+) -> Result<Message, NotTaken> {
+    // Nothing is answered from a state that may be behind what another leader acknowledged.
+    let barrier = controller.raft().read_barrier().await;
+    barrier.map_err(|_| NotTaken::NotLeader)?;
+    if controller.leading().is_none() {
+        return Err(NotTaken::NotLeader);
+    }
+    let decided = decide(controller, request, message);
+    match decided {
+        Answer::Reply(reply) => Ok(reply),
+        Answer::Elsewhere => Ok(elsewhere(controller, request, message).await),
+        Answer::Propose(command, then) => {
+            if let Some(refused) = refused_as_impossible(controller, &command) {
+                audit(request, message, &refused);
+                return Ok(refused);
+            }
+            let reply = controller.propose(&command).await?;
+            after(controller, &command, &then, &reply).await;
+            let reply = flurm_ctld::committed(&then, &reply);
+            audit(request, message, &reply);
+            Ok(reply)
+        }
+        Answer::ProposeMany(commands, gather) => {
+            let mut replies = Vec::with_capacity(commands.len());
+            for command in commands {
+                replies.push(controller.propose(&command).await?);
+            }
+            Ok(flurm_ctld::committed_many(&gather, &replies))
+        }
+    }
+}
+
+fn decide<E: Env>(controller: &Controller<E>, request: &Forwarded, message: &Message) -> Answer {
+    let now = controller.env().clock().wall();
+    let replica = controller.replica();
+    let request = Request {
+        identity: request.identity(),
+        message,
+        key: request.key(),
+        release: request.release,
+        user: request.user.clone(),
+    };
+    let decided = flurm_ctld::answer(&request, replica.cluster(), now);
+    if let Answer::Reply(reply) = &decided {
+        audit_refusal(request.identity, message, reply);
+    }
+    decided
+}
+
+/// Every act that is refused leaves a line.
+fn audit(request: &Forwarded, message: &Message, reply: &Message) {
+    audit_refusal(request.identity(), message, reply);
+}
+
+fn audit_refusal(asker: Identity, message: &Message, reply: &Message) {
+    let errno = match reply {
+        Message::ResponseSlurmRc(answer) => Errno(answer.return_code),
+        Message::ResponseSlurmRcMsg(answer) => Errno(answer.return_code),
+        _ => return,
+    };
+    if errno != Errno::SLURM_SUCCESS && errno != Errno::SLURM_NO_CHANGE_IN_DATA {
+        tracing::info!(uid = asker.uid, "refused {}: {errno}", message.name());
+    }
+}
+
+/// A submission that no idle cluster could run is refused at once, as Slurm does. A repetition of one
+/// that was accepted is not judged again.
+fn refused_as_impossible<E: Env>(controller: &Controller<E>, command: &Command) -> Option<Message> {
+    let Command::Submit { at, key, spec, .. } = command else { return None };
+    let replica = controller.replica();
+    let cluster = replica.cluster();
+    if key.is_some_and(|key| cluster.submitted(&key).is_some()) {
+        return None;
+    }
+    let partitions = match spec.partitions.is_empty() {
+        false => spec.partitions.clone(),
+        true => cluster.partition_default().map(|it| it.conf.name.clone()).into_iter().collect(),
+    };
+    if partitions.iter().any(|name| cluster.partition(name).is_none()) || partitions.is_empty() {
+        // The command itself refuses these, with the right words.
+        return None;
+    }
+    let snapshot = Snapshot::of(cluster, *at).idle();
+    let refusal = flurm_sched::feasible(&snapshot, spec, &partitions).err()?;
+    Some(Refused::from(refusal).message())
+}
+
+/// What the leader does in the world because a command was committed right now.
+async fn after<E: Env>(controller: &Controller<E>, _command: &Command, then: &Then, reply: &Reply) {
+    if let (Then::Registered { node, .. }, Reply::Registered { orphans }) = (then, reply) {
+        crate::health::heard(controller, node);
+        for (job, attempt) in orphans {
+            crate::launcher::end_orphan(controller, node, *job, *attempt);
+        }
+    }
+}
+
+/// Requests that change nothing in the replicated state but need the leader.
+async fn elsewhere<E: Env>(
+    controller: &Controller<E>,
+    request: &Forwarded,
+    message: &Message,
+) -> Message {
+    let asker = request.identity();
+    let operator = controller.setup().auth().is_slurm_user(asker.uid);
+    match message {
+        Message::RequestReconfigure if operator => match crate::leader::configure(controller).await
+        {
+            Ok(()) => code(Errno::SLURM_SUCCESS),
+            Err(text) => {
+                tracing::error!("could not reconfigure: {text}");
+                Refused::because(Errno::SLURM_ERROR.0, text).message()
+            }
+        },
+        Message::RequestReconfigure => code(Errno::ESLURM_ACCESS_DENIED),
+        other => {
+            tracing::info!(uid = asker.uid, "{} is not served", other.name());
+            let text = format!("{} is not supported by this controller", other.name());
+            Refused::because(Errno::ESLURM_NOT_SUPPORTED.0, text).message()
+        }
+    }
+}
+
+fn code(errno: Errno) -> Message {
+    Message::ResponseSlurmRc(ReturnCode { return_code: errno.0 })
+}

@@ -1,0 +1,351 @@
+//! What every daemon reads when it starts: configuration, identities, credentials, addresses.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use flurm_base::Span;
+use flurm_conf::{Conf, Diagnostic, FILE_BYTES_MAX, FlurmConf};
+use flurm_ctld::Identity;
+use flurm_raft::{Config as RaftConfig, Member};
+use flurm_rt::{Env, Fs, Ident, Net};
+use flurm_wire::Message;
+use flurm_wire::messages::{ConfigFile, ConfigResponse};
+
+use crate::auth::{Auth, AuthSettings};
+use crate::munge;
+use crate::rpc::{Controllers, Rpc};
+
+/// Files looked at while reading a configuration, includes counted.
+const READS_MAX: usize = 2 * flurm_conf::FILES_MAX;
+/// Files that configless clients and nodes get, beside slurm.conf and what it includes.
+const CONFIG_FILES: [&str; 5] =
+    ["plugstack.conf", "topology.conf", "topology.yaml", "oci.conf", "cli_filter.lua"];
+/// Files that only nodes get.
+const NODE_CONFIG_FILES: [&str; 6] = [
+    "cgroup.conf",
+    "gres.conf",
+    "acct_gather.conf",
+    "job_container.conf",
+    "mpi.conf",
+    "helpers.conf",
+];
+/// Who asks for configuration files: a node daemon (slurm_protocol_defs.h, `CONFIG_REQUEST_*`).
+const ASKER_SLURMD: u32 = 1;
+
+/// The configuration as one daemon sees it. Clones share it.
+#[derive(Clone)]
+pub struct Setup<E: Env> {
+    env: E,
+    conf_path: PathBuf,
+    conf: Arc<RwLock<Arc<Conf>>>,
+    flurm: Arc<FlurmConf>,
+    auth: Auth<E>,
+    slurm_uid: u32,
+    slurmd_uid: u32,
+    controllers: Controllers<E>,
+}
+
+impl<E: Env> Setup<E> {
+    /// Reads slurm.conf, flurm.conf beside it, and the keys they name.
+    pub async fn load(env: E, conf_path: &Path, own: Identity) -> Result<Self, String> {
+        let conf = read_conf(&env, conf_path).await?;
+        let flurm = read_flurm_conf(&env, conf_path, &conf).await?;
+        let slurm_uid = uid_of(&env, &conf.slurm_user, "SlurmUser").await?;
+        let slurmd_uid = uid_of(&env, &conf.slurmd_user, "SlurmdUser").await?;
+        let auth = Auth::load(env.clone(), auth_settings(&conf, slurm_uid, own)?).await?;
+        let mut addrs = Vec::new();
+        for host in &conf.controllers {
+            let port = conf.slurmctld_ports.first;
+            addrs.push(resolve(&env, &host.addr, port).await?);
+        }
+        let rpc = Rpc::new(env.clone(), auth.clone());
+        let wait = conf.times.message_timeout.duration();
+        let controllers = Controllers::new(rpc, addrs, slurm_uid, wait);
+        Ok(Self {
+            env,
+            conf_path: conf_path.to_path_buf(),
+            conf: Arc::new(RwLock::new(Arc::new(conf))),
+            flurm: Arc::new(flurm),
+            auth,
+            slurm_uid,
+            slurmd_uid,
+            controllers,
+        })
+    }
+
+    /// The world.
+    pub fn env(&self) -> &E {
+        &self.env
+    }
+
+    /// slurm.conf as last read.
+    pub fn conf(&self) -> Arc<Conf> {
+        self.conf.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Where slurm.conf is.
+    pub fn conf_path(&self) -> &Path {
+        &self.conf_path
+    }
+
+    /// Credentials.
+    pub fn auth(&self) -> &Auth<E> {
+        &self.auth
+    }
+
+    /// Asks other daemons.
+    pub fn rpc(&self) -> Rpc<E> {
+        Rpc::new(self.env.clone(), self.auth.clone())
+    }
+
+    /// The controllers, as nodes ask them.
+    pub fn controllers(&self) -> Controllers<E> {
+        self.controllers.clone()
+    }
+
+    /// uid of SlurmdUser: who may open what is sent to nodes.
+    pub fn slurmd_uid(&self) -> u32 {
+        self.slurmd_uid
+    }
+
+    /// `ClusterName`.
+    pub fn cluster_name(&self) -> String {
+        self.conf().cluster_name.clone()
+    }
+
+    /// Address and port of the first controller.
+    pub fn first_controller(&self) -> (String, u16) {
+        let conf = self.conf();
+        let addr = conf.controllers.first().map_or(String::new(), |host| host.addr.clone());
+        (addr, conf.slurmctld_ports.first)
+    }
+
+    /// `MessageTimeout`.
+    pub fn message_timeout(&self) -> Span {
+        self.conf().times.message_timeout
+    }
+
+    /// How long a request waits for a leader (`HoldTime`).
+    pub fn hold_time(&self) -> Span {
+        self.flurm.hold_time
+    }
+
+    /// `SlurmdTimeout`; zero means never.
+    pub fn slurmd_timeout(&self) -> Span {
+        self.conf().times.slurmd_timeout.unwrap_or(Span(0))
+    }
+
+    /// Reads slurm.conf again, for `scontrol reconfigure` and for a new leader, and gives what
+    /// belongs into the replicated state. What is wrong leaves everything as it was.
+    pub async fn reload(&self) -> Result<flurm_model::Config, String> {
+        let conf = read_conf(&self.env, &self.conf_path).await?;
+        let config = flurm_ctld::cluster_config(&conf, self.slurm_uid);
+        *self.conf.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(conf);
+        Ok(config)
+    }
+
+    /// Which of the controllers this is: by name, or by the machine's host name.
+    pub fn controller_position(&self, name: Option<&str>) -> Result<usize, String> {
+        let conf = self.conf();
+        let hostname = self.env.hostname();
+        let wanted = name.unwrap_or(&hostname);
+        let short = |name: &str| name.split('.').next().unwrap_or(name).to_owned();
+        let found = conf.controller(wanted).or_else(|| {
+            conf.controllers.iter().position(|host| short(&host.name) == short(wanted))
+        });
+        found.ok_or_else(|| {
+            let names: Vec<&str> = conf.controllers.iter().map(|host| host.name.as_str()).collect();
+            format!("{wanted} is none of the SlurmctldHost: {}", names.join(", "))
+        })
+    }
+
+    /// Where the controller at a position listens for clients: everywhere, or with
+    /// `CommunicationParameters=NoCtldInAddrAny` on its own address only.
+    pub async fn controller_listen_addrs(
+        &self,
+        position: usize,
+    ) -> Result<Vec<SocketAddr>, String> {
+        let conf = self.conf();
+        let mut addrs = Vec::new();
+        for port in conf.slurmctld_ports.iter() {
+            if conf.communication_parameters.has("NoCtldInAddrAny") {
+                addrs.push(resolve(&self.env, &conf.controllers[position].addr, port).await?);
+            } else {
+                addrs.push(SocketAddr::new(IpAddr::from([0, 0, 0, 0]), port));
+            }
+        }
+        Ok(addrs)
+    }
+
+    /// How the controller at a position takes part in Raft.
+    pub async fn raft_config(&self, position: usize) -> Result<RaftConfig, String> {
+        let conf = self.conf();
+        let mut members = Vec::new();
+        for peer in &self.flurm.peers {
+            let addr = resolve(&self.env, &peer.addr, peer.port).await?;
+            members.push(Member { id: peer.id, name: peer.name.clone(), addr });
+        }
+        let own = &self.flurm.peers[position];
+        let folder = PathBuf::from(self.flurm.data_dir(&own.name));
+        let mut config = RaftConfig::new(&conf.cluster_name, own.id, members, folder);
+        config.heartbeat = self.flurm.heartbeat_interval;
+        config.election_min = self.flurm.election_timeout_min;
+        config.election_max = self.flurm.election_timeout_max;
+        config.snapshot_every = self.flurm.snapshot_every;
+        Ok(config)
+    }
+
+    /// The position among the controllers of a Raft member.
+    pub fn position_of(&self, member: u64) -> Option<usize> {
+        self.flurm.peers.iter().position(|peer| peer.id == member)
+    }
+
+    /// Resolves a host, preferring IPv4 as Slurm does unless IPv6 is enabled.
+    pub async fn resolve(&self, host: &str, port: u16) -> Result<SocketAddr, String> {
+        resolve(&self.env, host, port).await
+    }
+
+    /// The configuration files for a configless client or node.
+    pub async fn config_files(&self, asker: u32) -> Message {
+        let conf = self.conf();
+        let folder = self.conf_path.parent().unwrap_or(Path::new("/"));
+        let mut files = Vec::new();
+        for (at, path) in conf.files.iter().enumerate() {
+            let name = if at == 0 { "slurm.conf" } else { file_name(path) };
+            files.push(self.config_file(Path::new(path), name).await);
+        }
+        let for_node = if asker == ASKER_SLURMD { NODE_CONFIG_FILES.as_slice() } else { &[] };
+        for name in CONFIG_FILES.iter().chain(for_node) {
+            files.push(self.config_file(&folder.join(name), name).await);
+        }
+        let spool = (asker == ASKER_SLURMD).then(|| conf.paths.slurmd_spool_pattern.clone());
+        Message::ResponseConfig(ConfigResponse {
+            config_files: Some(files),
+            slurmd_spooldir: spool,
+        })
+    }
+
+    async fn config_file(&self, path: &Path, name: &str) -> ConfigFile {
+        let text = self.env.fs().read(path, FILE_BYTES_MAX).await.ok();
+        let text = text.and_then(|bytes| String::from_utf8(bytes).ok());
+        ConfigFile {
+            exists: text.is_some(),
+            execute: false,
+            file_name: Some(name.to_owned()),
+            file_content: text,
+        }
+    }
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+async fn uid_of<E: Env>(env: &E, name: &str, key: &str) -> Result<u32, String> {
+    if let Ok(uid) = name.parse::<u32>() {
+        return Ok(uid);
+    }
+    match env.ident().user_by_name(name).await {
+        Ok(Some(user)) => Ok(user.uid),
+        Ok(None) => Err(format!("{key}={name}: there is no such user")),
+        Err(error) => Err(format!("{key}={name}: could not look it up: {error}")),
+    }
+}
+
+fn auth_settings(conf: &Conf, slurm_uid: u32, own: Identity) -> Result<AuthSettings, String> {
+    let none = match conf.auth_type.as_str() {
+        "auth/none" => true,
+        "auth/munge" | "" => false,
+        other => return Err(format!("AuthType={other} is not supported; auth/munge is")),
+    };
+    let jwt = conf.auth_alt_types.iter().any(|kind| kind == "auth/jwt");
+    let state = &conf.paths.state_save_location;
+    let key = conf.auth_alt_parameters.value("jwt_key").map(PathBuf::from);
+    let key = key.unwrap_or_else(|| Path::new(state).join("jwt_hs256.key"));
+    Ok(AuthSettings {
+        none,
+        munge_socket: PathBuf::from(conf.munge_socket().unwrap_or(munge::SOCKET_DEFAULT)),
+        jwt_key: jwt.then_some(key),
+        slurm_uid,
+        own,
+    })
+}
+
+async fn resolve<E: Env>(env: &E, host: &str, port: u16) -> Result<SocketAddr, String> {
+    let found = env.net().resolve(host, port).await;
+    let found = found.map_err(|error| format!("could not resolve {host}: {error}"))?;
+    let first = found.iter().find(|addr| addr.is_ipv4()).or(found.first());
+    first.copied().ok_or_else(|| format!("{host} has no address"))
+}
+
+/// Parsing is pure and asks for files by name, so files are read until it asks for no new one.
+async fn parse<E: Env, T>(
+    env: &E,
+    parse: impl Fn(flurm_conf::Loader<'_>) -> Result<T, Vec<Diagnostic>> + Send,
+) -> Result<T, String> {
+    let mut texts: BTreeMap<String, Result<String, String>> = BTreeMap::new();
+    for _ in 0..READS_MAX {
+        let (parsed, missing) = try_parse(&texts, &parse);
+        let Some(path) = missing else { return parsed.map_err(joined) };
+        let text = read_text(env, &path).await;
+        texts.insert(path, text);
+    }
+    Err(format!("the configuration includes more than {READS_MAX} files"))
+}
+
+/// Parses from the texts read so far; the second value is the first file that was missing.
+fn try_parse<T>(
+    texts: &BTreeMap<String, Result<String, String>>,
+    parse: &impl Fn(flurm_conf::Loader<'_>) -> Result<T, Vec<Diagnostic>>,
+) -> (Result<T, Vec<Diagnostic>>, Option<String>) {
+    let missing = std::cell::RefCell::new(None);
+    let load = |path: &str| match texts.get(path) {
+        Some(text) => text.clone(),
+        None => {
+            missing.borrow_mut().get_or_insert_with(|| path.to_owned());
+            Err("not read yet".into())
+        }
+    };
+    let parsed = parse(&load);
+    (parsed, missing.into_inner())
+}
+
+async fn read_text<E: Env>(env: &E, path: &str) -> Result<String, String> {
+    let bytes = env.fs().read(Path::new(path), FILE_BYTES_MAX).await;
+    let bytes = bytes.map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|_| "the file is not text".into())
+}
+
+fn joined(diagnostics: Vec<Diagnostic>) -> String {
+    let lines: Vec<String> = diagnostics.iter().map(Diagnostic::to_string).collect();
+    lines.join("\n")
+}
+
+async fn read_conf<E: Env>(env: &E, path: &Path) -> Result<Conf, String> {
+    let root = path.to_string_lossy().into_owned();
+    let conf = parse(env, |load| flurm_conf::parse(load, &root)).await?;
+    for warning in &conf.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(conf)
+}
+
+async fn read_flurm_conf<E: Env>(
+    env: &E,
+    conf_path: &Path,
+    conf: &Conf,
+) -> Result<FlurmConf, String> {
+    let path = conf_path.with_file_name("flurm.conf");
+    let there = env.fs().open(&path, flurm_rt::OpenMode::Read).await.is_ok();
+    if !there {
+        return FlurmConf::without_file(conf).map_err(joined);
+    }
+    let root = path.to_string_lossy().into_owned();
+    let flurm = parse(env, |load| FlurmConf::parse(load, &root, conf)).await?;
+    for warning in &flurm.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(flurm)
+}

@@ -1,0 +1,221 @@
+//! The step daemon: runs one attempt of one batch job, outlives the node daemon, and tells the
+//! controllers how it ended.
+//!
+//! It decides nothing: the order is in its folder, and whoever wants the job gone ends the container.
+//! While it lives it holds a local socket open; its end is seen there.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use flurm_ctld::Identity;
+use flurm_node::batch::{BatchEnd, BatchOrder, Facts, Start};
+use flurm_rt::{
+    Addr, AsyncRuntime, Child, Clock, Container, Env, ExitStatus, Fs, Ident, Limit, Listener, Net,
+    Output, Proc, Spawn, SpawnError, SpawnStage, User,
+};
+use flurm_wire::Errno;
+
+use crate::report::report_end;
+use crate::setup::Setup;
+use crate::spool::{AttemptFolder, RECORD_MAX, container_name};
+
+/// Pause between two looks at a container that should be empty.
+const EMPTY_PAUSE: Duration = Duration::from_millis(20);
+/// Looks at it before its remains are left to the node daemon.
+const EMPTY_LOOKS_MAX: u32 = 250;
+/// Where a job runs whose working directory cannot be entered (slurmstepd's own choice).
+const FALLBACK_DIR: &str = "/tmp";
+
+/// What a step daemon is started with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// slurm.conf.
+    pub conf: PathBuf,
+    /// The attempt's folder in the node's spool.
+    pub folder: PathBuf,
+    /// Who this daemon runs as.
+    pub own: Identity,
+}
+
+/// Runs the attempt in the folder to its end and reports it.
+pub async fn run<E: Env>(env: E, options: Options) -> Result<(), String> {
+    let setup = Setup::load(env.clone(), &options.conf, options.own).await?;
+    let folder = AttemptFolder::at(&options.folder);
+    let record = env.fs().read(&folder.launch(), RECORD_MAX).await;
+    let record = record.map_err(|error| format!("could not read the launch record: {error}"))?;
+    let order = BatchOrder::decode(&record)?;
+    let _presence = hold_socket(&env, &folder).await?;
+    let end = match env.fs().read(&folder.end(), RECORD_MAX).await {
+        Ok(bytes) => BatchEnd::decode(&bytes)?,
+        Err(_) => run_and_record(&env, &setup, &folder, &order).await?,
+    };
+    report_end(&setup, &folder, &order, &end).await;
+    Ok(())
+}
+
+/// Listens on the folder's socket and keeps every connection until this daemon ends.
+async fn hold_socket<E: Env>(
+    env: &E,
+    folder: &AttemptFolder,
+) -> Result<<E::Rt as AsyncRuntime>::JoinHandle<()>, String> {
+    let listener = env.net().listen(&Addr::Local(folder.socket())).await;
+    let mut listener = listener.map_err(|error| format!("could not listen: {error}"))?;
+    Ok(E::Rt::spawn(async move {
+        let mut watchers = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            watchers.push(stream);
+            watchers.retain(|stream| !<E::Net as Net>::hung_up(stream));
+        }
+    }))
+}
+
+async fn run_and_record<E: Env>(
+    env: &E,
+    setup: &Setup<E>,
+    folder: &AttemptFolder,
+    order: &BatchOrder,
+) -> Result<BatchEnd, String> {
+    let name = container_name(&setup.cluster_name(), &order.node_name, order.job, order.attempt);
+    let container = env.proc().container(&name).await;
+    let container = container.map_err(|error| format!("could not make the container: {error}"))?;
+    let mut end = BatchEnd {
+        status: 0,
+        slurm_rc: 0,
+        ended_at: env.clock().wall(),
+        user_us: 0,
+        system_us: 0,
+        max_rss_kib: 0,
+    };
+    match start(env, setup, folder, order, &name).await {
+        Ok(mut child) => end.status = wait(&mut child).await?.0,
+        Err(Failure { errno, text }) => {
+            tracing::error!(job = order.job.0, "could not start the job: {text}");
+            end.slurm_rc = errno.0;
+        }
+    }
+    if let Ok(usage) = container.usage().await {
+        end.user_us = usage.user_us;
+        end.system_us = usage.system_us;
+        end.max_rss_kib = usage.max_rss_kib;
+    }
+    empty::<E>(&container).await;
+    end.ended_at = env.clock().wall();
+    let kept = env.fs().replace(&folder.end(), &end.encode(), 0o600).await;
+    if let Err(error) = kept {
+        // The report still goes out; only a restart before it is taken could lose the exit code.
+        tracing::error!(job = order.job.0, "could not record the end: {error}");
+    }
+    Ok(end)
+}
+
+async fn wait<C: Child>(child: &mut C) -> Result<ExitStatus, String> {
+    child.wait().await.map_err(|error| format!("could not wait for the job: {error}"))
+}
+
+/// Whatever a script leaves running ends with it.
+async fn empty<E: Env>(container: &<E::Proc as Proc>::Container) {
+    for _ in 0..EMPTY_LOOKS_MAX {
+        match container.kill().await {
+            Ok(true) => E::Rt::sleep(EMPTY_PAUSE).await,
+            Ok(false) => return,
+            Err(error) => {
+                tracing::warn!("could not empty the container: {error}");
+                return;
+            }
+        }
+    }
+}
+
+/// Why the script could not be started.
+struct Failure {
+    errno: Errno,
+    text: String,
+}
+
+async fn start<E: Env>(
+    env: &E,
+    setup: &Setup<E>,
+    folder: &AttemptFolder,
+    order: &BatchOrder,
+    container: &str,
+) -> Result<<E::Proc as Proc>::Child, Failure> {
+    let user = user(env, order).await?;
+    let script = folder.script();
+    let script_path = script.to_string_lossy().into_owned();
+    let conf_path = setup.conf_path().to_string_lossy().into_owned();
+    let cluster_name = setup.cluster_name();
+    let (address, port) = setup.first_controller();
+    let facts = Facts {
+        cluster_name: &cluster_name,
+        slurm_conf: &conf_path,
+        controller: (&address, port),
+        script_path: &script_path,
+    };
+    let start = order.start(&facts);
+    let mut spawn = spawn_of(&start, order, user, &script, container);
+    match env.proc().spawn(spawn.clone()).await {
+        Ok(child) => Ok(child),
+        Err(SpawnError { stage: SpawnStage::WorkDir, source }) => {
+            let dir = &order.work_dir;
+            tracing::warn!("could not enter {dir}: {source}: going to {FALLBACK_DIR} instead");
+            spawn.work_dir = PathBuf::from(FALLBACK_DIR);
+            env.proc().spawn(spawn).await.map_err(failure)
+        }
+        Err(error) => Err(failure(error)),
+    }
+}
+
+fn spawn_of(
+    start: &Start,
+    order: &BatchOrder,
+    user: User,
+    script: &Path,
+    container: &str,
+) -> Spawn {
+    let file = |path: &String| Output::File { path: PathBuf::from(path), append: start.append };
+    let stderr = match &start.stderr {
+        Some(path) if *path != start.stdout => file(path),
+        Some(_) | None => Output::SameAsStdout,
+    };
+    Spawn {
+        program: script.to_path_buf(),
+        argv: start.argv.clone(),
+        environment: start.environment.clone(),
+        work_dir: PathBuf::from(&order.work_dir),
+        user: Some(user),
+        umask: start.umask,
+        limits: start
+            .limits
+            .iter()
+            .map(|(name, soft)| Limit { name: name.clone(), soft: *soft })
+            .collect(),
+        stdin: start.stdin.as_ref().map_or(Output::Null, file),
+        stdout: file(&start.stdout),
+        stderr,
+        container: Some(container.to_owned()),
+        detached: false,
+    }
+}
+
+async fn user<E: Env>(env: &E, order: &BatchOrder) -> Result<User, Failure> {
+    let unknown = |text: String| Failure { errno: Errno::ESLURMD_SET_UID_OR_GID_ERROR, text };
+    let found = env.ident().user_by_id(order.uid).await;
+    let found = found.map_err(|error| unknown(format!("uid {}: {error}", order.uid)))?;
+    let mut user = found.ok_or_else(|| unknown(format!("no user has uid {}", order.uid)))?;
+    user.gid = order.gid;
+    if !order.groups.is_empty() {
+        user.groups = order.groups.clone();
+    }
+    Ok(user)
+}
+
+fn failure(error: SpawnError) -> Failure {
+    let errno = match error.stage {
+        SpawnStage::Fork => Errno::ESLURMD_SETUP_ENVIRONMENT_ERROR,
+        SpawnStage::Identity => Errno::ESLURMD_SET_UID_OR_GID_ERROR,
+        SpawnStage::WorkDir => Errno::ESLURMD_SETUP_ENVIRONMENT_ERROR,
+        SpawnStage::Stdin | SpawnStage::Stdout | SpawnStage::Stderr => Errno::ESLURMD_IO_ERROR,
+        SpawnStage::Exec => Errno::ESLURMD_EXECVE_FAILED,
+    };
+    Failure { errno, text: error.to_string() }
+}

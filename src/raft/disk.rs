@@ -34,8 +34,6 @@ pub(crate) enum Done<E: Env> {
     Flushed(IOFlushed<TC<E::Rt>>),
     /// A waiting caller.
     Caller(Promise<E, io::Result<()>>),
-    /// Nobody.
-    Nobody,
 }
 
 impl<E: Env> Done<E> {
@@ -48,7 +46,6 @@ impl<E: Env> Done<E> {
             Self::Flushed(callback) => callback.io_completed(result),
             // A caller that went away does not want to know.
             Self::Caller(promise) => drop(promise.send(result)),
-            Self::Nobody => {}
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use bytes::Bytes;
 use flurm_base::Span;
 use flurm_rt::{
-    Addr, AsyncRuntime, Env, Fs, Mpsc, MpscSender, Net, Oneshot, Watch, WatchReceiver, WatchSender,
+    Addr, AsyncRuntime, Env, Fs, MpscSender, Net, Oneshot, Watch, WatchReceiver, WatchSender,
 };
 use openraft::errors::{ClientWriteError, RaftError};
 

@@ -1,9 +1,7 @@
 //! Linearizable reads: one round of asking a majority serves everyone who asked before it began.
 
 use flurm_base::Span;
-use flurm_rt::{
-    AsyncRuntime, Env, Mpsc, MpscReceiver, Oneshot, OneshotSender, Select2, TryRecvError,
-};
+use flurm_rt::{AsyncRuntime, Env, Mpsc, MpscReceiver, Oneshot, OneshotSender, TryRecvError};
 use openraft::errors::{LinearizableReadError, RaftError};
 use openraft::raft::linearizable_read::LinearizerOption;
 
@@ -32,7 +30,7 @@ pub(crate) fn start<E: Env, S: StateMachine>(
         let stopping = Box::pin(stopped::<E>(&mut stop));
         let serving = Box::pin(serve::<E, S>(raft, wait, queue));
         // Either way the queue is gone, which tells those who wait.
-        drop(E::Rt::select2(stopping, serving).await);
+        E::Rt::select2(stopping, serving).await;
     }));
     sender
 }

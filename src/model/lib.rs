@@ -55,3 +55,5 @@ mod job_tests;
 mod kit;
 #[cfg(test)]
 mod node_tests;
+#[cfg(test)]
+mod random_tests;

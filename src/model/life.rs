@@ -304,6 +304,7 @@ impl Cluster {
         if !freed {
             return;
         }
+        events.push(Event::JobChanged(id));
         if self.nodes.contains_key(node) {
             self.change_node(at, node, events, |node| node.last_busy = Some(at));
             self.touch_node(at, node, events);

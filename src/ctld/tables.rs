@@ -79,7 +79,7 @@ fn megabytes(mb: u64) -> String {
     let units = ["M", "G", "T", "P"];
     let mut value = mb;
     let mut unit = 0;
-    while value >= 1024 && value % 1024 == 0 && unit + 1 < units.len() {
+    while value >= 1024 && value.is_multiple_of(1024) && unit + 1 < units.len() {
         value /= 1024;
         unit += 1;
     }

@@ -12,7 +12,7 @@ use crate::submit::{NICE_OFFSET, count, flag, limit, memory, nodes, number, shar
 const ALLOC_SID_USER_HOLD: u32 = 2;
 
 /// The job that a text names: a number. Array tasks and components are other jobs' business.
-pub fn job_named(text: &str) -> Result<JobId, Refused> {
+pub(crate) fn job_named(text: &str) -> Result<JobId, Refused> {
     let number = text.trim().parse::<u32>().ok().filter(|number| *number != 0);
     if let Some(number) = number {
         return Ok(JobId(number));
@@ -26,7 +26,7 @@ pub fn job_named(text: &str) -> Result<JobId, Refused> {
 }
 
 /// The job that an update is about.
-pub fn job_of(desc: &JobDesc) -> Result<JobId, Refused> {
+pub(crate) fn job_of(desc: &JobDesc) -> Result<JobId, Refused> {
     match (&desc.job_id_str, desc.job_number()) {
         (Some(text), _) if !text.is_empty() => job_named(text),
         (_, Some(number)) => Ok(JobId(number)),
@@ -35,7 +35,7 @@ pub fn job_of(desc: &JobDesc) -> Result<JobId, Refused> {
 }
 
 /// Translates an update.
-pub fn changes(desc: &JobDesc, privileged: bool) -> Result<JobChanges, Refused> {
+pub(crate) fn changes(desc: &JobDesc, privileged: bool) -> Result<JobChanges, Refused> {
     refuse_what_is_not_done(desc)?;
     let given = |value: &Option<String>| value.clone();
     Ok(JobChanges {

@@ -11,13 +11,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Largest frame accepted from anyone: a script, its environment and its arguments fit many times
 /// over.
-pub const FRAME_MAX: usize = 64 * 1024 * 1024;
+pub(crate) const FRAME_MAX: usize = 64 * 1024 * 1024;
 /// Memory is taken in pieces of this size as bytes arrive.
 const PIECE: usize = 64 * 1024;
 
 /// Why a frame could not be read.
 #[derive(Debug)]
-pub enum FrameError {
+pub(crate) enum FrameError {
     /// The peer closed the connection before the first byte: no request, no fault.
     Closed,
     /// The connection broke, or ended within a frame.
@@ -42,7 +42,10 @@ impl std::fmt::Display for FrameError {
 impl std::error::Error for FrameError {}
 
 /// Reads one frame and returns it without its length.
-pub async fn read_frame<E: Env, S>(stream: &mut S, within: Duration) -> Result<Vec<u8>, FrameError>
+pub(crate) async fn read_frame<E: Env, S>(
+    stream: &mut S,
+    within: Duration,
+) -> Result<Vec<u8>, FrameError>
 where
     S: AsyncRead + Unpin + Send,
 {
@@ -77,7 +80,7 @@ async fn read_now<S: AsyncRead + Unpin + Send>(stream: &mut S) -> Result<Vec<u8>
 }
 
 /// Writes bytes that already carry their length.
-pub async fn write_frame<E: Env, S>(
+pub(crate) async fn write_frame<E: Env, S>(
     stream: &mut S,
     bytes: &[u8],
     within: Duration,

@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use crate::auth::Auth;
 
 /// Proves a controller by a credential that only SlurmUser or root can make.
-pub struct PeerProof<E: Env> {
+pub(crate) struct PeerProof<E: Env> {
     auth: Auth<E>,
 }
 
 impl<E: Env> PeerProof<E> {
     /// Uses the cluster's own authentication.
-    pub fn new(auth: Auth<E>) -> Self {
+    pub(crate) fn new(auth: Auth<E>) -> Self {
         Self { auth }
     }
 }
@@ -34,7 +34,7 @@ impl<E: Env> Handshake for PeerProof<E> {
 
 /// A client's request, passed to the leader by the controller that verified it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Forwarded {
+pub(crate) struct Forwarded {
     /// The client's uid.
     pub uid: u32,
     /// The client's primary group.
@@ -53,29 +53,29 @@ pub struct Forwarded {
 
 impl Forwarded {
     /// The client.
-    pub fn identity(&self) -> Identity {
+    pub(crate) fn identity(&self) -> Identity {
         Identity { uid: self.uid, gid: self.gid }
     }
 
     /// The key that ties repetitions together.
-    pub fn key(&self) -> Option<RequestKey> {
+    pub(crate) fn key(&self) -> Option<RequestKey> {
         self.key.map(RequestKey)
     }
 
     /// As bytes.
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         codec::encode(self)
     }
 
     /// From bytes.
-    pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, String> {
         codec::decode(bytes)
     }
 }
 
 /// The leader's answer to a forwarded request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ForwardedAnswer {
+pub(crate) enum ForwardedAnswer {
     /// The reply to pass on.
     Reply {
         /// Kind of message.
@@ -89,12 +89,12 @@ pub enum ForwardedAnswer {
 
 impl ForwardedAnswer {
     /// As bytes.
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         codec::encode(self)
     }
 
     /// From bytes.
-    pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, String> {
         codec::decode(bytes)
     }
 }

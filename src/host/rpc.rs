@@ -81,7 +81,7 @@ impl<E: Env> Rpc<E> {
 }
 
 /// The number in a return code reply; an error for any other reply.
-pub fn return_code(reply: &Message) -> Result<Errno, RpcError> {
+pub(crate) fn return_code(reply: &Message) -> Result<Errno, RpcError> {
     match reply {
         Message::ResponseSlurmRc(ReturnCode { return_code }) => Ok(Errno(*return_code)),
         Message::ResponseSlurmRcMsg(answer) => Ok(Errno(answer.return_code)),

@@ -8,43 +8,43 @@ use std::path::{Path, PathBuf};
 use flurm_base::{AttemptId, JobId};
 
 /// Largest launch record read back, bytes.
-pub const RECORD_MAX: usize = 128 * 1024 * 1024;
+pub(crate) const RECORD_MAX: usize = 128 * 1024 * 1024;
 
 /// The spool of one node daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spool {
+pub(crate) struct Spool {
     root: PathBuf,
 }
 
 /// The folder of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AttemptFolder {
+pub(crate) struct AttemptFolder {
     path: PathBuf,
 }
 
 impl Spool {
     /// The spool in this folder.
-    pub fn new(root: &Path) -> Self {
+    pub(crate) fn new(root: &Path) -> Self {
         Self { root: root.to_path_buf() }
     }
 
     /// The folder itself.
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
     /// The ledger of attempts.
-    pub fn ledger(&self) -> PathBuf {
+    pub(crate) fn ledger(&self) -> PathBuf {
         self.root.join("ledger")
     }
 
     /// The folder of an attempt.
-    pub fn attempt(&self, job: JobId, attempt: AttemptId) -> AttemptFolder {
+    pub(crate) fn attempt(&self, job: JobId, attempt: AttemptId) -> AttemptFolder {
         AttemptFolder { path: self.root.join(format!("job{:05}.{:x}", job.0, attempt.0)) }
     }
 
     /// The attempt whose folder has this name, if it is one.
-    pub fn parse(name: &str) -> Option<(JobId, AttemptId)> {
+    pub(crate) fn parse(name: &str) -> Option<(JobId, AttemptId)> {
         let (job, attempt) = name.strip_prefix("job")?.split_once('.')?;
         let attempt = u64::from_str_radix(attempt, 16).ok()?;
         Some((JobId(job.parse().ok()?), AttemptId(attempt)))
@@ -53,43 +53,43 @@ impl Spool {
 
 impl AttemptFolder {
     /// The folder at this path.
-    pub fn at(path: &Path) -> Self {
+    pub(crate) fn at(path: &Path) -> Self {
         Self { path: path.to_path_buf() }
     }
 
     /// The folder itself.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The order, written and synced before anything starts.
-    pub fn launch(&self) -> PathBuf {
+    pub(crate) fn launch(&self) -> PathBuf {
         self.path.join("launch")
     }
 
     /// The user's script.
-    pub fn script(&self) -> PathBuf {
+    pub(crate) fn script(&self) -> PathBuf {
         self.path.join("slurm_script")
     }
 
     /// How the attempt ended.
-    pub fn end(&self) -> PathBuf {
+    pub(crate) fn end(&self) -> PathBuf {
         self.path.join("end")
     }
 
     /// There once a controller has taken the report of the end.
-    pub fn reported(&self) -> PathBuf {
+    pub(crate) fn reported(&self) -> PathBuf {
         self.path.join("reported")
     }
 
     /// Where the step daemon listens while it lives.
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.path.join("sock")
     }
 }
 
 /// The name of the container of an attempt, unique among all node daemons of a machine.
-pub fn container_name(cluster: &str, node: &str, job: JobId, attempt: AttemptId) -> String {
+pub(crate) fn container_name(cluster: &str, node: &str, job: JobId, attempt: AttemptId) -> String {
     let plain = |text: &str| -> String {
         text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
     };

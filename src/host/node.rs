@@ -1,0 +1,186 @@
+//! The node daemon: takes orders from controllers, runs each attempt under a step daemon of its own,
+//! and reports.
+//!
+//! What it must not forget is in its spool before it acts. It may die at any time: the step daemons
+//! live on, and the next node daemon finds them again.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use flurm_base::{AttemptId, JobId, Time};
+use flurm_conf::NodeConf;
+use flurm_ctld::Identity;
+use flurm_node::ledger::Ledger;
+use flurm_rt::{Addr, AsyncRuntime, Clock, Env, Fs, Listener, Mutex as AsyncMutex, Net};
+
+use crate::node_attempts;
+use crate::node_register::{self, Registrar};
+use crate::node_serve;
+use crate::setup::Setup;
+use crate::spool::{RECORD_MAX, Spool};
+use crate::task::detach;
+
+/// What a node daemon is started with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// slurm.conf.
+    pub conf: PathBuf,
+    /// `-N`: which node this is; `None` goes by the machine's host name.
+    pub node_name: Option<String>,
+    /// The step daemon's executable.
+    pub stepd: PathBuf,
+    /// Who this daemon runs as.
+    pub own: Identity,
+}
+
+type SaveLock<E> = <<E as Env>::Rt as AsyncRuntime>::Mutex<()>;
+
+/// A running node daemon. Clones are the same one.
+pub struct NodeDaemon<E: Env> {
+    inner: Arc<Inner<E>>,
+}
+
+struct Inner<E: Env> {
+    setup: Setup<E>,
+    node: NodeConf,
+    spool: Spool,
+    stepd: PathBuf,
+    started: Time,
+    ledger: Mutex<Ledger>,
+    /// Held while the ledger is written, so that an older state never follows a newer one.
+    saving: SaveLock<E>,
+    registrar: Registrar,
+}
+
+impl<E: Env> Clone for NodeDaemon<E> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone() }
+    }
+}
+
+/// Runs a node daemon until `stop` is done. Step daemons stay.
+pub async fn run<E: Env>(
+    env: E,
+    options: Options,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), String> {
+    let setup = Setup::load(env.clone(), &options.conf, options.own).await?;
+    let node = own_node(&setup, options.node_name.as_deref())?;
+    let spool = Spool::new(&PathBuf::from(setup.conf().paths.slurmd_spool_dir(&node)));
+    let created = env.fs().create_folder(spool.root(), 0o755).await;
+    created.map_err(|error| format!("could not create {}: {error}", spool.root().display()))?;
+    let mut ledger = read_ledger(&env, &spool).await?;
+    let started = ledger.next_start_stamp(env.clock().wall());
+    let daemon = NodeDaemon {
+        inner: Arc::new(Inner {
+            setup,
+            node,
+            spool,
+            stepd: options.stepd,
+            started,
+            ledger: Mutex::new(ledger),
+            saving: AsyncMutex::new(()),
+            registrar: Registrar::default(),
+        }),
+    };
+    daemon.save_ledger().await?;
+    node_attempts::recover(&daemon).await?;
+    let listener = listen(&daemon).await?;
+    detach::<E>(node_serve::accept(daemon.clone(), listener));
+    detach::<E>(node_register::introduce(daemon.clone()));
+    stop.await;
+    Ok(())
+}
+
+async fn listen<E: Env>(daemon: &NodeDaemon<E>) -> Result<<E::Net as Net>::Listener, String> {
+    let conf = daemon.setup().conf();
+    let any = !conf.communication_parameters.has("NoInAddrAny");
+    let host = if any { "0.0.0.0" } else { daemon.conf().addr.as_str() };
+    let addr = daemon.setup().resolve(host, daemon.conf().port).await?;
+    let listener = daemon.env().net().listen(&Addr::Ip(addr)).await;
+    let listener = listener.map_err(|error| format!("could not listen on {addr}: {error}"))?;
+    let at = listener.local_addr().map(|at| format!("{at:?}")).unwrap_or_default();
+    tracing::info!("node {} serves controllers on {at}", daemon.conf().name);
+    Ok(listener)
+}
+
+fn own_node<E: Env>(setup: &Setup<E>, name: Option<&str>) -> Result<NodeConf, String> {
+    let conf = setup.conf();
+    if let Some(name) = name {
+        let found = conf.node(name).cloned();
+        return found.ok_or_else(|| format!("slurm.conf has no NodeName={name}"));
+    }
+    let hostname = setup.env().hostname();
+    let short = |name: &str| name.split('.').next().unwrap_or(name).to_owned();
+    let mine = conf.nodes.iter().find(|node| short(&node.hostname) == short(&hostname));
+    mine.cloned().ok_or_else(|| format!("slurm.conf has no node with NodeHostname={hostname}"))
+}
+
+/// The ledger of earlier runs. Only a spool that never had one begins with an empty one.
+async fn read_ledger<E: Env>(env: &E, spool: &Spool) -> Result<Ledger, String> {
+    let path = spool.ledger();
+    match env.fs().read(&path, RECORD_MAX).await {
+        Ok(bytes) => Ledger::decode(&bytes).map_err(|error| format!("{}: {error}", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Ledger::default()),
+        Err(error) => Err(format!("could not read {}: {error}", path.display())),
+    }
+}
+
+impl<E: Env> NodeDaemon<E> {
+    /// Configuration and credentials.
+    pub(crate) fn setup(&self) -> &Setup<E> {
+        &self.inner.setup
+    }
+
+    /// The world.
+    pub(crate) fn env(&self) -> &E {
+        self.inner.setup.env()
+    }
+
+    /// This node's line in slurm.conf.
+    pub(crate) fn conf(&self) -> &NodeConf {
+        &self.inner.node
+    }
+
+    /// What must not be forgotten.
+    pub(crate) fn spool(&self) -> &Spool {
+        &self.inner.spool
+    }
+
+    /// The step daemon's executable.
+    pub(crate) fn stepd(&self) -> &PathBuf {
+        &self.inner.stepd
+    }
+
+    /// The stamp of this run; larger than that of any earlier one.
+    pub(crate) fn started(&self) -> Time {
+        self.inner.started
+    }
+
+    /// Registration with the controllers.
+    pub(crate) fn registrar(&self) -> &Registrar {
+        &self.inner.registrar
+    }
+
+    /// The ledger. Must not be held across an await.
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.inner.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the ledger durable as it is when its turn comes.
+    pub(crate) async fn save_ledger(&self) -> Result<(), String> {
+        let _turn = self.inner.saving.lock().await;
+        let bytes = self.ledger().encode();
+        let saved = self.env().fs().replace(&self.spool().ledger(), &bytes, 0o600).await;
+        saved.map_err(|error| format!("could not write the ledger: {error}"))
+    }
+
+    /// Notes durably that nothing of an attempt is left.
+    pub(crate) async fn note_ended(&self, job: JobId, attempt: AttemptId) {
+        let now = self.env().clock().wall();
+        self.ledger().on_ended(now, job, attempt);
+        if let Err(error) = self.save_ledger().await {
+            tracing::error!(job = job.0, "{error}");
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! The attempts on this node: starting, finding again, ending.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use flurm_base::{AttemptId, JobId, Span};
+use flurm_node::batch::{BatchEnd, BatchOrder};
+use flurm_node::ledger::Phase;
+use flurm_rt::{Addr, AsyncRuntime, Clock, Container, Env, Fs, Net, Output, Proc, Spawn};
+use flurm_wire::messages::EpilogComplete;
+use flurm_wire::{Errno, JobRef, Message, NO_VAL, StepId};
+use tokio::io::AsyncReadExt;
+
+use crate::node::NodeDaemon;
+use crate::report::{report_end, tell_until_answered};
+use crate::spool::{AttemptFolder, RECORD_MAX, Spool, container_name};
+use crate::task::detach;
+
+/// How long a step daemon may take from its start to its socket.
+const STEPD_START_MAX: Span = Span::secs(20);
+/// Pause between two looks at something that is about to change.
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
+/// Pause between two attempts to kill what does not die.
+const KILL_PAUSE: Duration = Duration::from_millis(200);
+const SIGTERM: i32 = 15;
+const SIGCONT: i32 = 18;
+/// Wait status of a process that SIGKILL ended.
+const KILLED: u32 = 9;
+
+/// Writes an attempt's order and script. Nothing of it is started before the ledger names it.
+pub(crate) async fn write_order<E: Env>(
+    daemon: &NodeDaemon<E>,
+    order: &BatchOrder,
+) -> Result<(), String> {
+    let fs = daemon.env().fs();
+    let folder = daemon.spool().attempt(order.job, order.attempt);
+    let failed = |what: &str, error: std::io::Error| format!("could not write {what}: {error}");
+    fs.create_folder(folder.path(), 0o751).await.map_err(|e| failed("the attempt's folder", e))?;
+    let script = order.script.as_bytes();
+    fs.replace(&folder.script(), script, 0o700).await.map_err(|e| failed("the script", e))?;
+    let owned = fs.set_owner(&folder.script(), order.uid, order.gid).await;
+    owned.map_err(|e| failed("the script's owner", e))?;
+    let record = order.encode();
+    fs.replace(&folder.launch(), &record, 0o600).await.map_err(|e| failed("the order", e))?;
+    fs.sync_dir(daemon.spool().root()).await.map_err(|e| failed("the spool", e))
+}
+
+/// Starts the step daemon of an attempt that the ledger names, and watches over it.
+pub(crate) async fn start<E: Env>(daemon: &NodeDaemon<E>, order: &BatchOrder) {
+    let folder = daemon.spool().attempt(order.job, order.attempt);
+    let program = daemon.stepd().clone();
+    let conf = daemon.setup().conf_path();
+    let spawn = Spawn {
+        argv: vec![
+            "flurmstepd".into(),
+            "--folder".into(),
+            folder.path().to_string_lossy().into_owned(),
+            "-f".into(),
+            conf.to_string_lossy().into_owned(),
+        ],
+        program,
+        environment: vec!["PATH=/usr/sbin:/usr/bin:/sbin:/bin".into()],
+        work_dir: PathBuf::from("/"),
+        user: None,
+        umask: None,
+        limits: Vec::new(),
+        stdin: Output::Null,
+        stdout: Output::Inherit,
+        stderr: Output::Inherit,
+        container: None,
+        detached: true,
+    };
+    if let Err(error) = daemon.env().proc().spawn(spawn).await {
+        tracing::error!(job = order.job.0, "could not start the step daemon: {error}");
+    }
+    detach::<E>(watch(daemon.clone(), order.job, order.attempt));
+}
+
+/// Finds again what earlier runs of this daemon started.
+pub(crate) async fn recover<E: Env>(daemon: &NodeDaemon<E>) -> Result<(), String> {
+    let entries = daemon.env().fs().list(daemon.spool().root()).await;
+    let entries = entries.map_err(|error| format!("could not list the spool: {error}"))?;
+    for (job, attempt) in entries.iter().filter_map(|entry| Spool::parse(&entry.name)) {
+        let phase = daemon.ledger().phase(job, attempt);
+        match phase {
+            Some(Phase::Launched | Phase::Ending) => {}
+            // Written, but never accepted; or ended, with only the folder left.
+            Some(Phase::Ended) | None => remove_folder(daemon, job, attempt).await,
+        }
+    }
+    let live: Vec<_> = daemon.ledger().live().collect();
+    for (job, attempt, phase) in live {
+        flurm_base::sometimes!("a node daemon found an attempt of an earlier run");
+        tracing::info!(job = job.0, "found attempt {attempt} of an earlier run");
+        detach::<E>(watch(daemon.clone(), job, attempt));
+        if phase == Phase::Ending {
+            detach::<E>(end(daemon.clone(), job));
+        }
+    }
+    Ok(())
+}
+
+/// Watches over an attempt's step daemon; when it is gone without having reported, reports instead.
+async fn watch<E: Env>(daemon: NodeDaemon<E>, job: JobId, attempt: AttemptId) {
+    let folder = daemon.spool().attempt(job, attempt);
+    let clock = daemon.env().clock();
+    let deadline = clock.monotonic() + STEPD_START_MAX;
+    let mut seen = false;
+    while !seen && clock.monotonic() < deadline {
+        seen = outlive_stepd(&daemon, &folder).await;
+        if !seen {
+            if has(&daemon, &folder.end()).await || !is_fresh(&daemon, job, attempt) {
+                break;
+            }
+            E::Rt::sleep(LOOK_PAUSE).await;
+        }
+    }
+    if daemon.ledger().phase(job, attempt) == Some(Phase::Launched)
+        && !has(&daemon, &folder.reported()).await
+    {
+        report_for_stepd(&daemon, &folder, job, attempt).await;
+    }
+}
+
+/// Only an attempt that this very run launched can have a step daemon that is still starting.
+fn is_fresh<E: Env>(daemon: &NodeDaemon<E>, job: JobId, attempt: AttemptId) -> bool {
+    daemon.registrar().is_introduced() && daemon.ledger().phase(job, attempt).is_some()
+}
+
+/// Connects to a step daemon and returns when it has ended; false when there is none.
+async fn outlive_stepd<E: Env>(daemon: &NodeDaemon<E>, folder: &AttemptFolder) -> bool {
+    let socket = Addr::Local(folder.socket());
+    let Ok(mut stream) = daemon.env().net().connect(&socket).await else { return false };
+    let mut byte = [0u8; 1];
+    while matches!(stream.read(&mut byte).await, Ok(1)) {}
+    true
+}
+
+async fn has<E: Env>(daemon: &NodeDaemon<E>, path: &Path) -> bool {
+    daemon.env().fs().read(path, RECORD_MAX).await.is_ok()
+}
+
+/// The step daemon is gone and nobody knows that the attempt ended: tell how, or that it was lost.
+async fn report_for_stepd<E: Env>(
+    daemon: &NodeDaemon<E>,
+    folder: &AttemptFolder,
+    job: JobId,
+    attempt: AttemptId,
+) {
+    let fs = daemon.env().fs();
+    let end = fs.read(&folder.end(), RECORD_MAX).await.ok();
+    let end = end.and_then(|bytes| BatchEnd::decode(&bytes).ok());
+    let end = match end {
+        Some(end) => end,
+        None => {
+            flurm_base::sometimes!("an attempt was lost with its machine or step daemon");
+            tracing::warn!(job = job.0, "attempt {attempt} was lost");
+            kill_all(daemon, job, attempt).await;
+            lost(daemon)
+        }
+    };
+    let order = fs.read(&folder.launch(), RECORD_MAX).await.ok();
+    let order = order.and_then(|bytes| BatchOrder::decode(&bytes).ok());
+    let order = order.unwrap_or_else(|| unknown_order(daemon, job, attempt));
+    report_end(daemon.setup(), folder, &order, &end).await;
+}
+
+fn lost<E: Env>(daemon: &NodeDaemon<E>) -> BatchEnd {
+    BatchEnd {
+        status: KILLED,
+        slurm_rc: Errno::ESLURMD_STEP_NOTRUNNING.0,
+        ended_at: daemon.env().clock().wall(),
+        user_us: 0,
+        system_us: 0,
+        max_rss_kib: 0,
+    }
+}
+
+/// Enough of an order to report the end of an attempt whose record cannot be read any more.
+fn unknown_order<E: Env>(daemon: &NodeDaemon<E>, job: JobId, attempt: AttemptId) -> BatchOrder {
+    BatchOrder {
+        job,
+        attempt,
+        restart_count: 0,
+        uid: 0,
+        gid: 0,
+        user_name: String::new(),
+        groups: Vec::new(),
+        nodes: String::new(),
+        node_name: daemon.conf().name.clone(),
+        cpus_per_node: Vec::new(),
+        ntasks: 0,
+        cpus_per_task: 0,
+        pn_min_memory: 0,
+        partition: String::new(),
+        account: None,
+        qos: None,
+        reservation: None,
+        array_job_id: None,
+        array_task_id: None,
+        script: String::new(),
+        argv: Vec::new(),
+        environment: Vec::new(),
+        work_dir: String::new(),
+        std_in: None,
+        std_out: None,
+        std_err: None,
+        open_mode: 0,
+        tres_per_task: None,
+        start_time: daemon.env().clock().wall(),
+        end_time: None,
+    }
+}
+
+/// Ends the newest attempt of a job: SIGTERM, `KillWait`, SIGKILL until nothing is left; then the
+/// epilog; then the report that the node is free.
+pub(crate) async fn end<E: Env>(daemon: NodeDaemon<E>, job: JobId) {
+    let found = daemon.ledger().live().find(|(id, ..)| *id == job);
+    let Some((_, attempt, _)) = found else { return };
+    if let Some(container) = container(&daemon, job, attempt).await {
+        for signal in [SIGCONT, SIGTERM] {
+            if let Err(error) = container.signal(signal).await {
+                tracing::warn!(job = job.0, "could not signal: {error}");
+            }
+        }
+        let clock = daemon.env().clock();
+        let deadline = clock.monotonic() + daemon.setup().conf().times.kill_wait;
+        while clock.monotonic() < deadline && !is_empty(&container).await {
+            E::Rt::sleep(LOOK_PAUSE).await;
+        }
+    }
+    kill_all(&daemon, job, attempt).await;
+    // The step daemon writes the attempt's end now; its folder goes when it is done with it.
+    let folder = daemon.spool().attempt(job, attempt);
+    while outlive_stepd(&daemon, &folder).await {}
+    let return_code = epilog(&daemon, job, attempt).await;
+    daemon.note_ended(job, attempt).await;
+    remove_folder(&daemon, job, attempt).await;
+    let step = StepId { step_id: NO_VAL, ..StepId::job(job.0).with_sluid(attempt.0) };
+    let message = Message::MessageEpilogComplete(EpilogComplete {
+        job: JobRef(step),
+        return_code,
+        node_name: Some(daemon.conf().name.clone()),
+    });
+    let errno = tell_until_answered(daemon.setup(), &message).await;
+    tracing::info!(job = job.0, "attempt {attempt} is gone from this node ({errno})");
+}
+
+async fn container<E: Env>(
+    daemon: &NodeDaemon<E>,
+    job: JobId,
+    attempt: AttemptId,
+) -> Option<<E::Proc as Proc>::Container> {
+    let name = container_name(&daemon.setup().cluster_name(), &daemon.conf().name, job, attempt);
+    match daemon.env().proc().container(&name).await {
+        Ok(container) => Some(container),
+        Err(error) => {
+            tracing::error!(job = job.0, "could not open the container: {error}");
+            None
+        }
+    }
+}
+
+async fn is_empty<C: Container>(container: &C) -> bool {
+    container.pids().await.is_ok_and(|pids| pids.is_empty())
+}
+
+/// Kills until nothing is left. What the kernel cannot kill holds its node: it must not be given to
+/// another job.
+async fn kill_all<E: Env>(daemon: &NodeDaemon<E>, job: JobId, attempt: AttemptId) {
+    let clock = daemon.env().clock();
+    let patience = daemon.setup().conf().times.unkillable_step_timeout;
+    let began = clock.monotonic();
+    let mut complained = false;
+    loop {
+        if let Some(container) = container(daemon, job, attempt).await
+            && matches!(container.kill().await, Ok(false))
+            && is_empty(&container).await
+        {
+            if let Err(error) = container.remove().await {
+                tracing::debug!(job = job.0, "could not remove the container: {error}");
+            }
+            return;
+        }
+        if !complained && clock.monotonic() - began > patience {
+            complained = true;
+            tracing::error!(job = job.0, "processes of attempt {attempt} cannot be killed");
+        }
+        E::Rt::sleep(if complained { KILL_PAUSE * 5 } else { KILL_PAUSE / 10 }).await;
+    }
+}
+
+/// Runs the epilog programs; the first that fails decides the result.
+async fn epilog<E: Env>(daemon: &NodeDaemon<E>, job: JobId, attempt: AttemptId) -> u32 {
+    let conf = daemon.setup().conf();
+    let folder = daemon.spool().attempt(job, attempt);
+    let order = daemon.env().fs().read(&folder.launch(), RECORD_MAX).await.ok();
+    let order = order.and_then(|bytes| BatchOrder::decode(&bytes).ok());
+    for program in &conf.paths.epilog {
+        let status = crate::node_programs::run(daemon, program, "epilog_slurmd", job, &order).await;
+        if status != 0 {
+            tracing::error!(job = job.0, "epilog {program} ended with status {status}");
+            return status;
+        }
+    }
+    0
+}
+
+async fn remove_folder<E: Env>(daemon: &NodeDaemon<E>, job: JobId, attempt: AttemptId) {
+    let folder = daemon.spool().attempt(job, attempt);
+    if let Err(error) = daemon.env().fs().remove_tree(folder.path()).await
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(job = job.0, "could not remove {}: {error}", folder.path().display());
+    }
+}

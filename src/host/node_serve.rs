@@ -1,0 +1,295 @@
+//! What controllers ask of a node, one request a connection.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use flurm_base::{AttemptId, JobId};
+use flurm_ctld::term_of;
+use flurm_node::batch::BatchOrder;
+use flurm_node::ledger::{LaunchVerdict, TerminateVerdict};
+use flurm_node::machine;
+use flurm_rt::{AsyncRuntime, Clock, Container, Env, Listener, Net, Proc};
+use flurm_wire::messages::{PingSlurmd, ReturnCode, SignalTasks, kill_flags};
+use flurm_wire::records::{BatchJobLaunch, KillJob};
+use flurm_wire::{Errno, Frame, Header, Message, Release, UnixTime, frame};
+
+use crate::frame_io::{read_frame, write_frame};
+use crate::launcher::TRY_AGAIN;
+use crate::node::NodeDaemon;
+use crate::spool::container_name;
+use crate::task::detach;
+use crate::{node_attempts, node_register};
+
+/// Connections served at once.
+const SESSIONS_MAX: usize = 256;
+/// A request must have come whole, and its reply be taken, within this time.
+const EXCHANGE_MAX: Duration = Duration::from_secs(20);
+/// Pause after a failure to accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts connections for ever.
+pub(crate) async fn accept<E: Env>(daemon: NodeDaemon<E>, mut listener: <E::Net as Net>::Listener) {
+    let sessions = Arc::new(AtomicUsize::new(0));
+    loop {
+        if sessions.load(Ordering::Relaxed) >= SESSIONS_MAX {
+            E::Rt::sleep(ACCEPT_PAUSE).await;
+            continue;
+        }
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                sessions.fetch_add(1, Ordering::Relaxed);
+                let (daemon, sessions) = (daemon.clone(), sessions.clone());
+                detach::<E>(async move {
+                    session(&daemon, stream).await;
+                    sessions.fetch_sub(1, Ordering::Relaxed);
+                });
+            }
+            Err(error) => {
+                tracing::warn!("could not accept a connection: {error}");
+                E::Rt::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn session<E: Env>(daemon: &NodeDaemon<E>, mut stream: <E::Net as Net>::Stream) {
+    let bytes = match read_frame::<E, _>(&mut stream, EXCHANGE_MAX).await {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            tracing::debug!("no request: {error}");
+            return;
+        }
+    };
+    let (release, message, reader) = match frame::split(&bytes) {
+        Ok(frame) => {
+            let (message, reader) = respond(daemon, &frame).await;
+            (frame.header.release, message, reader)
+        }
+        Err(error) => {
+            tracing::info!("refused a message: {error}");
+            let message = code(Errno::ESLURM_PROTOCOL_INCOMPLETE_PACKET);
+            (Release::NEWEST, message, crate::munge::UID_ANY)
+        }
+    };
+    let body = message.to_bytes(release);
+    let signed = daemon.setup().auth().sign(message.msg_type(), &body, reader).await;
+    let Ok(auth) = signed else { return };
+    let bytes = frame::build(Header::new(release, message.msg_type()), Some(&auth), &body);
+    if let Err(error) = write_frame::<E, _>(&mut stream, &bytes, EXCHANGE_MAX).await {
+        tracing::debug!("could not send a reply: {error}");
+    }
+}
+
+async fn respond<E: Env>(daemon: &NodeDaemon<E>, frame: &Frame<'_>) -> (Message, u32) {
+    let any = crate::munge::UID_ANY;
+    let auth = daemon.setup().auth();
+    let msg_type = frame.header.msg_type;
+    let verified = match auth.verify(frame.auth.as_ref(), msg_type, frame.body).await {
+        Ok(verified) => verified,
+        Err(unverified) => {
+            tracing::warn!(msg_type, "refused a message: {unverified}");
+            return (code(unverified.errno), any);
+        }
+    };
+    let uid = verified.identity.uid;
+    if verified.replayed {
+        tracing::warn!(msg_type, uid, "refused a replayed credential");
+        return (code(Errno::ESLURM_AUTH_CRED_INVALID), uid);
+    }
+    if !auth.is_slurm_user(uid) {
+        tracing::warn!(msg_type, uid, "refused a message: only SlurmUser and root give orders");
+        return (code(Errno::ESLURM_USER_ID_MISSING), uid);
+    }
+    match frame.message() {
+        Ok(message) => (act(daemon, message).await, uid),
+        Err(error) => {
+            tracing::info!(msg_type, "refused a message: {error}");
+            (code(Errno::ESLURM_PROTOCOL_INCOMPLETE_PACKET), uid)
+        }
+    }
+}
+
+async fn act<E: Env>(daemon: &NodeDaemon<E>, message: Message) -> Message {
+    match message {
+        Message::RequestPing => ping(daemon).await,
+        Message::RequestNodeRegistrationStatus => {
+            detach::<E>(node_register::register_now(daemon.clone()));
+            code(Errno::SLURM_SUCCESS)
+        }
+        Message::RequestBatchJobLaunch(launch) => code(launch_batch(daemon, *launch).await),
+        Message::RequestTerminateJob(kill)
+        | Message::RequestKillTimelimit(kill)
+        | Message::RequestKillPreempted(kill)
+        | Message::RequestAbortJob(kill) => code(terminate(daemon, &kill).await),
+        Message::RequestSignalTasks(signal) => code(signal_job(daemon, &signal).await),
+        Message::RequestReconfigure | Message::RequestHealthCheck => code(Errno::SLURM_SUCCESS),
+        other => {
+            tracing::info!("{} is not served by this node daemon", other.name());
+            code(Errno::ESLURM_NOT_SUPPORTED)
+        }
+    }
+}
+
+async fn ping<E: Env>(daemon: &NodeDaemon<E>) -> Message {
+    let (meminfo, loadavg) = node_register::texts(daemon).await;
+    Message::ResponsePingSlurmd(PingSlurmd {
+        cpu_load: machine::load_hundredths(&loadavg).unwrap_or(0),
+        free_mem: machine::memory(&meminfo).free_mib,
+        node_name: Some(daemon.conf().name.clone()),
+    })
+}
+
+async fn launch_batch<E: Env>(daemon: &NodeDaemon<E>, launch: BatchJobLaunch) -> Errno {
+    if !daemon.registrar().is_introduced() {
+        return TRY_AGAIN;
+    }
+    if let Err(text) = check_credential(daemon, &launch).await {
+        tracing::warn!("refused a launch: {text}");
+        return Errno::ESLURMD_INVALID_JOB_CREDENTIAL;
+    }
+    let order = batch_order(daemon, &launch);
+    let (job, attempt, term) = (order.job, order.attempt, term_of(&launch.spank_job_env));
+    let known = daemon.ledger().phase(job, attempt).is_some();
+    if !known && let Err(text) = node_attempts::write_order(daemon, &order).await {
+        tracing::error!(job = job.0, "{text}");
+        return Errno::ESLURMD_CREATE_BATCH_DIR_ERROR;
+    }
+    let verdict = daemon.ledger().on_launch(term, job, attempt);
+    match verdict {
+        LaunchVerdict::Start => {}
+        LaunchVerdict::AlreadyLaunched => {
+            flurm_base::sometimes!("a launch was repeated");
+            return Errno::SLURM_SUCCESS;
+        }
+        LaunchVerdict::Stale | LaunchVerdict::Ended => {
+            flurm_base::sometimes!("a stale launch was refused");
+            tracing::info!(job = job.0, "refused to launch attempt {attempt}: {verdict:?}");
+            return Errno::ESLURMD_CREDENTIAL_REVOKED;
+        }
+        LaunchVerdict::OlderAttemptEnding => return TRY_AGAIN,
+    }
+    if let Err(text) = daemon.save_ledger().await {
+        // Not durable, so not started: the controller decides what becomes of the attempt.
+        tracing::error!(job = job.0, "{text}");
+        return Errno::ESLURMD_CREATE_BATCH_DIR_ERROR;
+    }
+    tracing::info!(job = job.0, "launching attempt {attempt} for uid {}", order.uid);
+    node_attempts::start(daemon, &order).await;
+    Errno::SLURM_SUCCESS
+}
+
+/// A credential must be signed by SlurmUser or root, name this node, and be about the same job.
+async fn check_credential<E: Env>(
+    daemon: &NodeDaemon<E>,
+    launch: &BatchJobLaunch,
+) -> Result<(), String> {
+    let credential = &launch.cred.credential;
+    let bytes = credential.body.signed_bytes(launch.cred.release.unwrap_or(Release::NEWEST));
+    let seal = credential.signature.0.as_deref().unwrap_or("");
+    daemon.setup().auth().check_seal(&bytes, seal).await?;
+    let hosts = credential.body.job_hostlist.as_deref().unwrap_or("");
+    let hosts = flurm_base::Hostlist::parse(hosts).map_err(|error| error.to_string())?;
+    if !hosts.contains(&daemon.conf().name) {
+        return Err(format!("the credential is for other nodes: {hosts}"));
+    }
+    Ok(())
+}
+
+fn batch_order<E: Env>(daemon: &NodeDaemon<E>, launch: &BatchJobLaunch) -> BatchOrder {
+    let body = &launch.cred.credential.body;
+    let array = (launch.array_task_id != flurm_wire::NO_VAL).then_some(launch.array_task_id);
+    let runs = launch.cpus_per_node.values.iter().zip(&launch.cpus_per_node.repeats);
+    let time = |time: UnixTime| flurm_base::Time::from_secs(time.0);
+    BatchOrder {
+        job: JobId(body.step_id.job_id),
+        attempt: AttemptId(body.step_id.sluid),
+        restart_count: launch.restart_cnt,
+        uid: body.id.uid,
+        gid: body.id.gid,
+        user_name: body.id.pw_name.clone().unwrap_or_else(|| body.id.uid.to_string()),
+        groups: body.id.gids.clone(),
+        nodes: launch.nodes.clone().unwrap_or_default(),
+        node_name: daemon.conf().name.clone(),
+        cpus_per_node: runs.map(|(cpus, nodes)| (*cpus, *nodes)).collect(),
+        ntasks: launch.ntasks,
+        cpus_per_task: launch.cpus_per_task,
+        pn_min_memory: launch.pn_min_memory,
+        partition: launch.partition.clone().unwrap_or_default(),
+        account: launch.account.clone(),
+        qos: launch.qos.clone(),
+        reservation: launch.resv_name.clone(),
+        array_job_id: array.map(|_| launch.array_job_id),
+        array_task_id: array,
+        script: launch.script.clone().unwrap_or_default(),
+        argv: launch.argv.clone(),
+        environment: launch.environment.clone(),
+        work_dir: launch.work_dir.clone().unwrap_or_else(|| "/tmp".into()),
+        std_in: launch.std_in.clone(),
+        std_out: launch.std_out.clone(),
+        std_err: launch.std_err.clone(),
+        open_mode: launch.open_mode,
+        tres_per_task: launch.tres_per_task.clone(),
+        start_time: time(body.job_start_time),
+        end_time: (body.job_end_time.0 != 0).then(|| time(body.job_end_time)),
+    }
+}
+
+async fn terminate<E: Env>(daemon: &NodeDaemon<E>, kill: &KillJob) -> Errno {
+    let (job, attempt) = (JobId(kill.step_id.job_id), AttemptId(kill.step_id.sluid));
+    let term = term_of(&kill.spank_job_env);
+    let now = daemon.env().clock().wall();
+    let verdict = daemon.ledger().on_terminate(now, term, job, attempt);
+    if verdict == TerminateVerdict::Stale {
+        return Errno::ESLURMD_CREDENTIAL_REVOKED;
+    }
+    // Also an attempt that never came must be refused after a restart, before anybody relies on it.
+    if verdict != TerminateVerdict::AlreadyEnding
+        && let Err(text) = daemon.save_ledger().await
+    {
+        tracing::error!(job = job.0, "{text}");
+        return Errno::ESLURMD_KILL_TASK_FAILED;
+    }
+    match verdict {
+        TerminateVerdict::NothingHere => Errno::ESLURMD_KILL_JOB_ALREADY_COMPLETE,
+        TerminateVerdict::AlreadyEnding => Errno::SLURM_SUCCESS,
+        TerminateVerdict::End => {
+            tracing::info!(job = job.0, "ending attempt {attempt}");
+            detach::<E>(node_attempts::end(daemon.clone(), job));
+            Errno::SLURM_SUCCESS
+        }
+        TerminateVerdict::Stale => Errno::ESLURMD_CREDENTIAL_REVOKED,
+    }
+}
+
+/// Signals of `scancel --signal`. The batch script is the only step, so signals for other steps find
+/// nobody.
+async fn signal_job<E: Env>(daemon: &NodeDaemon<E>, wanted: &SignalTasks) -> Errno {
+    let (job, attempt) = (JobId(wanted.step_id.job_id), AttemptId(wanted.step_id.sluid));
+    if daemon.ledger().phase(job, attempt).is_none() {
+        return Errno::ESLURM_INVALID_JOB_ID;
+    }
+    if wanted.flags & (kill_flags::BATCH | kill_flags::FULL_JOB) == 0 {
+        return Errno::SLURM_SUCCESS;
+    }
+    let name = container_name(&daemon.setup().cluster_name(), &daemon.conf().name, job, attempt);
+    let container = match daemon.env().proc().container(&name).await {
+        Ok(container) => container,
+        Err(error) => {
+            tracing::warn!(job = job.0, "could not open the container: {error}");
+            return Errno::ESLURMD_KILL_TASK_FAILED;
+        }
+    };
+    match container.signal(i32::from(wanted.signal)).await {
+        Ok(true) => Errno::SLURM_SUCCESS,
+        Ok(false) => Errno::ESLURM_ALREADY_DONE,
+        Err(error) => {
+            tracing::warn!(job = job.0, "could not signal: {error}");
+            Errno::ESLURMD_KILL_TASK_FAILED
+        }
+    }
+}
+
+fn code(errno: Errno) -> Message {
+    Message::ResponseSlurmRc(ReturnCode { return_code: errno.0 })
+}

@@ -87,6 +87,8 @@ pub struct Client {
     user: Option<String>,
     folder: PathBuf,
     environment: Vec<(String, String)>,
+    /// A command that runs the rest of the command line, as `unshare` does.
+    before: Vec<String>,
 }
 
 impl Client {
@@ -97,6 +99,7 @@ impl Client {
             user: None,
             folder: folder.to_owned(),
             environment: Vec::new(),
+            before: Vec::new(),
         };
         new.set("SLURM_CONF", &slurm_conf.display().to_string());
         new.set("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
@@ -136,6 +139,15 @@ impl Client {
         self
     }
 
+    /// With a munge folder where clients without a configuration look for it.
+    pub fn munge_at_default(mut self, folder: &Path) -> Self {
+        let mounts = "mount -t tmpfs none /run && mkdir /run/munge && \
+            mount --bind \"$0\" /run/munge && exec \"$@\"";
+        self.before = ["unshare", "--mount", "sh", "-c", mounts].map(str::to_owned).to_vec();
+        self.before.push(folder.display().to_string());
+        self
+    }
+
     /// In another working directory.
     pub fn within(mut self, folder: &Path) -> Self {
         self.folder = folder.to_owned();
@@ -145,7 +157,7 @@ impl Client {
     /// The command line that runs a program this way.
     pub fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new("timeout");
-        command.arg("--kill-after=5").arg(CLIENT_MAX_S.to_string());
+        command.arg("--kill-after=5").arg(CLIENT_MAX_S.to_string()).args(&self.before);
         if let Some(root) = self.release.root() {
             command.arg(repository().join("ci/side-root")).arg("--run").arg(root);
         }

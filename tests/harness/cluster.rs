@@ -1,6 +1,7 @@
 //! A whole cluster: munged, controllers, node daemons, in one folder.
 
 use std::fs;
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -45,10 +46,16 @@ pub struct Cluster {
 impl Cluster {
     /// Starts a cluster in a fresh folder and waits until its nodes are idle.
     pub fn start(shape: &Shape) -> Self {
+        Self::prepared(shape, |_| {})
+    }
+
+    /// As [`Cluster::start`], after `prepare` has put further files into the cluster's folder.
+    pub fn prepared(shape: &Shape, prepare: impl FnOnce(&Path)) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("flurm-{}-{number}", std::process::id());
         let cluster = Self::lay_out(shape, &std::env::temp_dir().join(name));
+        prepare(&cluster.folder);
         cluster.start_all();
         cluster.wait_idle();
         cluster
@@ -123,6 +130,14 @@ impl Cluster {
     /// Names of its controllers: `c1`, `c2`, …
     pub fn controller_names(&self) -> Vec<String> {
         (1..=self.controllers).map(|number| format!("c{number}")).collect()
+    }
+
+    /// Addresses of its controllers, in the same order.
+    pub fn controller_addresses(&self) -> Vec<IpAddr> {
+        (1..=self.controllers)
+            .map(|number| conf::controller(self.daemons, number).1)
+            .map(|address| address.parse().expect("controllers have literal addresses"))
+            .collect()
     }
 
     /// Names of its nodes: `n1`, `n2`, …

@@ -59,7 +59,7 @@ impl Shape {
         self
     }
 
-    /// One more line for `slurm.conf`.
+    /// One more line for `slurm.conf`; `FOLDER` in it stands for the cluster's folder.
     pub fn line(mut self, line: impl Into<String>) -> Self {
         self.lines.push(line.into());
         self
@@ -143,6 +143,7 @@ pub fn slurm_conf(shape: &Shape, folder: &Path, controller_port: u16, node_port:
     line(format_args!("MpiDefault=none"));
     line(format_args!("KillWait=3"));
     for extra in &shape.lines {
+        let extra = extra.replace("FOLDER", &folder_name.to_string());
         line(format_args!("{extra}"));
     }
     line(format_args!(

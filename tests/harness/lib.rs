@@ -12,6 +12,7 @@ pub mod ports;
 pub mod process;
 pub mod proxy;
 pub mod record;
+pub mod token;
 pub mod wait;
 
 pub use client::{Client, Ran, Release};

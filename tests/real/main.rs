@@ -4,9 +4,14 @@
 //! Debian's own Slurm 22.05, which shows that they state Slurm's behaviour; the modules about
 //! failover and restarts of several controllers then have nothing to judge.
 
+mod access;
 mod control;
 mod environment;
+mod failover;
+mod hostile;
+mod nodes;
 mod ownership;
+mod releases;
 mod submission;
 mod truth;
 

@@ -11,3 +11,10 @@ mod snapshot;
 
 pub use plan::{Explanation, Plan, feasible, plan};
 pub use snapshot::{JobView, NodeView, PartitionView, Snapshot};
+
+#[cfg(test)]
+mod kit;
+#[cfg(test)]
+mod plan_tests;
+#[cfg(test)]
+mod reference_tests;

@@ -57,6 +57,8 @@ pub(crate) async fn start<E: Env>(daemon: &NodeDaemon<E>, order: &BatchOrder) {
             folder.path().to_string_lossy().into_owned(),
             "-f".into(),
             conf.to_string_lossy().into_owned(),
+            "-N".into(),
+            order.node_name.clone(),
         ],
         program,
         environment: vec!["PATH=/usr/sbin:/usr/bin:/sbin:/bin".into()],

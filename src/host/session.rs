@@ -32,6 +32,9 @@ const REPLY_MAX: Duration = Duration::from_secs(30);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often a client that waits for a leader is looked at: has it hung up?
 const WAIT_PAUSE: Duration = Duration::from_millis(50);
+/// A forwarded request is answered within this time, or asked again: the leader may be cut off.
+/// Asking again is harmless, since the request keeps its key.
+const FORWARD_MAX: Span = Span::secs(3);
 
 /// Listens where clients look for this controller.
 pub(crate) async fn listen<E: Env>(
@@ -254,7 +257,7 @@ async fn ask_leader<E: Env>(
     }
     let raft = controller.raft();
     let leader = raft.leader().filter(|leader| leader.id != raft.status().id)?;
-    match raft.forward(leader.id, request.encode(), wait).await {
+    match raft.forward(leader.id, request.encode(), wait.min(FORWARD_MAX)).await {
         Ok(bytes) => ForwardedAnswer::decode(&bytes).ok(),
         Err(ForwardError::Unknown) => {
             flurm_base::sometimes!("a forwarded request got no answer");

@@ -1,6 +1,7 @@
 //! A whole cluster: munged, controllers, node daemons, in one folder.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,10 @@ pub enum Daemons {
 
 /// The number of lines of each log that a failed test prints.
 const LOG_TAIL: usize = 60;
+/// Ports from SlurmctldPort on that a controller may use: its Raft port lies 13 above.
+const CONTROLLER_PORTS: u16 = 14;
+/// What the harness writes into a log when it starts a daemon.
+const STARTED: &str = "=== started";
 /// How long a stopped daemon may take before it is killed.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
@@ -63,7 +68,7 @@ impl Cluster {
 
     /// Writes the configuration of a cluster and starts its munged, but no daemon yet.
     pub fn lay_out(shape: &Shape, folder: &Path) -> Self {
-        let controller_port = ports::hold(ports::CONTROLLERS, 1);
+        let controller_port = ports::hold(ports::CONTROLLERS, CONTROLLER_PORTS);
         let node_port = ports::hold(ports::NODES, shape.nodes);
         for part in ["", "state", "spool", "log", "pid", "work"] {
             fs::create_dir_all(folder.join(part)).expect("make the cluster's folder");
@@ -163,7 +168,11 @@ impl Cluster {
         let mut command = Command::new(program);
         command.args(["-D", option, own_name]).current_dir("/");
         command.env("SLURM_CONF", self.slurm_conf());
-        self.remember(name, &Daemon::start(command, &self.log(name)));
+        let log = self.log(name);
+        let mut file =
+            fs::File::options().create(true).append(true).open(&log).expect("open a log");
+        writeln!(file, "{STARTED} {name}").expect("write to a log");
+        self.remember(name, &Daemon::start(command, &log));
     }
 
     /// The daemon of that name.
@@ -205,11 +214,24 @@ impl Cluster {
 
     /// Name of the controller that leads; `None` while none does.
     pub fn leader(&self) -> Option<String> {
-        let mut command = Command::new(binary("flurm"));
-        let output = command.arg("leader").env("SLURM_CONF", self.slurm_conf()).output();
-        let output = output.expect("run flurm");
-        let name = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        (output.status.success() && !name.is_empty()).then_some(name)
+        let alive = |name: &String| self.daemon(name).is_some_and(|daemon| daemon.alive());
+        let names = self.controller_names().into_iter().filter(alive);
+        let leading = names.filter_map(|name| Some((self.leads_in_term(&name)?, name)));
+        leading.max().map(|(_, name)| name)
+    }
+
+    /// The term in which a controller leads, by what it logged since it was started.
+    fn leads_in_term(&self, name: &str) -> Option<u64> {
+        let bytes = fs::read(self.log(name)).ok()?;
+        let text = String::from_utf8_lossy(&bytes);
+        let text = text.rsplit(STARTED).next()?;
+        let last = text.lines().rfind(|line| {
+            line.contains("this controller leads")
+                || line.contains("this controller no longer leads")
+        })?;
+        let (_, after) = last.split_once("this controller leads")?;
+        let digits: String = after.chars().filter(char::is_ascii_digit).collect();
+        digits.parse().ok()
     }
 
     /// Name of the controller that leads, waiting for one.

@@ -87,6 +87,36 @@ impl<'de> Deserialize<'de> for Blob {
     }
 }
 
+/// Text: encoded like a `String`, but a length alone reserves no memory when it is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Text(pub(crate) String);
+
+impl Serialize for Text {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Text, E> {
+                Ok(Text(text.to_owned()))
+            }
+        }
+
+        deserializer.deserialize_str(TextVisitor)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +127,7 @@ mod tests {
         Empty,
         Pair { left: u64, right: Option<u32> },
         Raw(Blob),
+        Named(Text),
     }
 
     fn round(shape: &Shape, golden: &[u8]) {
@@ -118,6 +149,7 @@ mod tests {
             &[1, 253, 255, 255, 255, 255, 255, 255, 255, 255, 0],
         );
         round(&Shape::Raw(Blob(Bytes::from_static(b"abc"))), &[2, 3, b'a', b'b', b'c']);
+        round(&Shape::Named(Text("ab".to_owned())), &[3, 2, b'a', b'b']);
     }
 
     #[test]
@@ -127,5 +159,6 @@ mod tests {
         assert!(decode::<Shape>(&[9]).is_err());
         assert!(decode::<Shape>(&[2, 253, 255, 255, 255, 255, 255, 255, 255, 255]).is_err());
         assert!(decode::<Shape>(&[2, 252, 255, 255, 255, 127]).is_err(), "length beyond the bytes");
+        assert!(decode::<Shape>(&[3, 252, 255, 255, 255, 127]).is_err(), "length beyond the bytes");
     }
 }

@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn a_frame_has_the_bytes_written_down() {
         let golden =
-            [3, 0, 0, 0, 16, 7, 0, 0, 0, 0, 0, 0, 0, b'a', b'b', b'c', 0xB4, 0x95, 0x23, 0x49];
+            [3, 0, 0, 0, 16, 7, 0, 0, 0, 0, 0, 0, 0, b'a', b'b', b'c', 0x93, 0xE2, 0xEF, 0xF4];
         assert_eq!(encode(Kind::Request, 7, b"abc"), golden);
         let frame = now(read(&mut &golden[..], 3)).unwrap();
         assert_eq!(frame.payload, "abc");

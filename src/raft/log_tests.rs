@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::codec::Blob;
+use crate::codec::{Blob, Text};
 use crate::log::{Contents, Log, LogConfig, LogError, Recovered};
 use crate::memory_fs::{MemoryFs, now};
 use crate::segment::Record;
@@ -403,7 +403,7 @@ fn golden_records() -> Vec<Vec<Record>> {
     let id = |term, index| StoredLogId { term, index };
     let members = crate::stored::StoredMembers {
         voters: vec![[1, 2, 3].into()],
-        nodes: [(1, ("c1".to_owned(), "127.0.0.1:1".to_owned()))].into(),
+        nodes: [(1, (Text("c1".to_owned()), Text("127.0.0.1:1".to_owned())))].into(),
     };
     let record = |id, payload| Record::Entry(StoredEntry { id, payload });
     vec![

@@ -8,7 +8,7 @@ use openraft::raft::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::codec::Blob;
+use crate::codec::{Blob, Text};
 use crate::stored::{StoredEntry, StoredLogId, StoredSnapshotMeta, StoredVote};
 use crate::types::{Entry, LogId, TC, Vote};
 
@@ -65,7 +65,7 @@ pub(crate) enum Reply {
     /// To `Forward`.
     Forward(Blob),
     /// No answer to any of them; says why.
-    Refused(String),
+    Refused(Text),
 }
 
 /// How an append went.
@@ -180,5 +180,96 @@ impl<R: AsyncRuntime> From<AppendAnswer> for AppendEntriesResponse<TC<R>> {
             AppendAnswer::Conflict => Self::Conflict,
             AppendAnswer::HigherVote(vote) => Self::HigherVote(Vote::from(vote)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{decode, encode};
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
+    fn samples() -> Vec<Request> {
+        let vote = StoredVote { term: 7, node: 2, committed: true };
+        let id = StoredLogId { term: 6, index: 300 };
+        let ballot = Ballot { vote, last: Some(id), transfer: false };
+        let entry = StoredEntry { id, payload: crate::stored::StoredPayload::Command(blob(b"xy")) };
+        let meta = StoredSnapshotMeta {
+            last: Some(id),
+            members_at: None,
+            members: crate::stored::StoredMembers {
+                voters: vec![[1, 2].into()],
+                nodes: Default::default(),
+            },
+        };
+        vec![
+            Request::Append { vote, previous: None, entries: vec![entry], committed: Some(id) },
+            Request::Vote(ballot.clone()),
+            Request::PreVote(ballot),
+            Request::Snapshot { vote, meta, len: 9, offset: 5, part: blob(b"part") },
+            Request::Transfer { vote, to: 3, last: None },
+            Request::Survey,
+            Request::Forward(blob(b"hello")),
+        ]
+    }
+
+    fn blob(bytes: &'static [u8]) -> Blob {
+        Blob(bytes::Bytes::from_static(bytes))
+    }
+
+    #[test]
+    fn protocol_1_has_the_bytes_written_down() {
+        let golden: [&[u8]; 7] = [
+            &[0, 7, 2, 1, 0, 1, 6, 251, 44, 1, 1, 2, b'x', b'y', 1, 6, 251, 44, 1],
+            &[1, 7, 2, 1, 1, 6, 251, 44, 1, 0],
+            &[2, 7, 2, 1, 1, 6, 251, 44, 1, 0],
+            &[3, 7, 2, 1, 1, 6, 251, 44, 1, 0, 1, 2, 1, 2, 0, 9, 5, 4, b'p', b'a', b'r', b't'],
+            &[4, 7, 2, 1, 3, 0],
+            &[5],
+            &[6, 5, b'h', b'e', b'l', b'l', b'o'],
+        ];
+        for (request, golden) in samples().iter().zip(golden) {
+            assert_eq!(encode(request), golden, "{request:?}");
+            assert_eq!(decode::<Request>(golden).as_ref(), Ok(request));
+        }
+    }
+
+    #[test]
+    fn changed_bytes_are_read_or_refused_but_never_panic() {
+        let mut rng = StdRng::seed_from_u64(8);
+        let mut read = 0;
+        for round in 0..20_000 {
+            let mut bytes = encode(&samples()[round % 7]);
+            for _ in 0..rng.random_range(1..4) {
+                let at = rng.random_range(0..bytes.len());
+                bytes[at] = rng.random();
+            }
+            bytes.truncate(rng.random_range(0..=bytes.len()));
+            let Ok(request) = decode::<Request>(&bytes) else { continue };
+            read += 1;
+            if let Request::Append { vote, previous, entries, committed } = request {
+                drop(append_request::<openraft_rt_tokio::TokioRuntime>(
+                    vote, previous, entries, committed,
+                ));
+            }
+        }
+        assert!(0 < read && read < 20_000, "{read}");
+    }
+
+    #[test]
+    fn an_append_with_a_hole_is_refused() {
+        let vote = StoredVote { term: 7, node: 2, committed: true };
+        let at = |index| StoredEntry {
+            id: StoredLogId { term: 7, index },
+            payload: crate::stored::StoredPayload::Blank,
+        };
+        let read = |entries| {
+            append_request::<openraft_rt_tokio::TokioRuntime>(vote, None, entries, None).is_ok()
+        };
+        assert!(read(vec![at(0), at(1)]));
+        assert!(!read(vec![at(0), at(2)]));
+        assert!(!read(vec![at(1)]));
+        assert!(!read(vec![at(u64::MAX)]));
     }
 }

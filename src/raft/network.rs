@@ -103,7 +103,7 @@ impl<E: Env> Client<E> {
             return Err(unreachable("the member has no address here"));
         };
         match link.call(request, wait).await {
-            Ok(Reply::Refused(text)) => Err(RPCError::Network(NetworkError::from_string(text))),
+            Ok(Reply::Refused(text)) => Err(RPCError::Network(NetworkError::from_string(text.0))),
             Ok(reply) => Ok(reply),
             Err(CallError::Unreachable) => Err(unreachable("no connection")),
             Err(CallError::Busy) => Err(unreachable("too many requests are waiting")),

@@ -243,7 +243,7 @@ impl<E: Env, S: StateMachine> Node<E, S> {
         let request = Request::Forward(Blob(Bytes::from(request)));
         match link.call(&request, wait.duration()).await {
             Ok(PeerReply::Forward(answer)) => Ok(answer.0.to_vec()),
-            Ok(PeerReply::Refused(text)) => Err(ForwardError::Refused(text)),
+            Ok(PeerReply::Refused(text)) => Err(ForwardError::Refused(text.0)),
             Ok(_) | Err(CallError::Lost) => Err(ForwardError::Unknown),
             Err(CallError::Unreachable) => Err(ForwardError::Unreachable),
             Err(CallError::Busy) => {

@@ -15,7 +15,7 @@ use openraft::raft::TransferLeaderRequest;
 use tokio::io::{ReadHalf, WriteHalf};
 
 use crate::applier::Applier;
-use crate::codec::{self, Blob};
+use crate::codec::{self, Blob, Text};
 use crate::config::Config;
 use crate::frame::{self, Kind};
 use crate::gate::{Gate, Phase};
@@ -249,7 +249,7 @@ impl<E: Env, S: StateMachine, H: Handshake> Server<E, S, H> {
         let Request::Snapshot { vote, meta, len, offset, part } = request else {
             return Ok(Work::Plain(request));
         };
-        let refuse = |text: &str| Err(Reply::Refused(text.to_owned()));
+        let refuse = |text: &str| Err(Reply::Refused(Text(text.to_owned())));
         if (self.config.limits.snapshot_bytes_max as u64) < len {
             return refuse("the snapshot is larger than this member allows");
         }
@@ -282,7 +282,7 @@ impl<E: Env, S: StateMachine, H: Handshake> Server<E, S, H> {
     async fn answer(self: Arc<Self>, peer: u64, id: u64, work: Work, answers: Answers<E>) {
         let reply = match self.act(peer, work).await {
             Ok(reply) => reply,
-            Err(text) => Reply::Refused(text),
+            Err(text) => Reply::Refused(Text(text)),
         };
         // When the connection is gone the peer asks again on another.
         send::<E>(&answers, id, &reply).await;

@@ -115,12 +115,13 @@ pub(crate) async fn load<F: Fs>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::Text;
     use crate::stored::{StoredLogId, StoredMembers};
 
     fn sample() -> Snapshot {
         let members = StoredMembers {
             voters: vec![[1, 2, 3].into()],
-            nodes: [(2, ("c2".to_owned(), "127.0.0.1:2".to_owned()))].into(),
+            nodes: [(2, (Text("c2".to_owned()), Text("127.0.0.1:2".to_owned())))].into(),
         };
         let meta = StoredSnapshotMeta {
             last: Some(StoredLogId { term: 4, index: 70_000 }),

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::Blob;
+use crate::codec::{Blob, Text};
 use crate::types::{
     Command, CommittedLeader, Entry, LogId, Membership, Payload, PeerInfo, SnapshotMeta,
     StoredMembership, Vote,
@@ -67,7 +67,7 @@ pub(crate) struct StoredMembers {
     /// One voter set, or two during a change.
     pub(crate) voters: Vec<BTreeSet<u64>>,
     /// Every member: name and address.
-    pub(crate) nodes: BTreeMap<u64, (String, String)>,
+    pub(crate) nodes: BTreeMap<u64, (Text, Text)>,
 }
 
 impl From<&Membership> for StoredMembers {
@@ -76,7 +76,7 @@ impl From<&Membership> for StoredMembers {
             voters: membership.get_joint_config().clone(),
             nodes: membership
                 .nodes()
-                .map(|(id, info)| (*id, (info.name.clone(), info.addr.clone())))
+                .map(|(id, info)| (*id, (Text(info.name.clone()), Text(info.addr.clone()))))
                 .collect(),
         }
     }
@@ -92,7 +92,7 @@ impl TryFrom<StoredMembers> for Membership {
         let nodes: BTreeMap<u64, PeerInfo> = stored
             .nodes
             .into_iter()
-            .map(|(id, (name, addr))| (id, PeerInfo { name, addr }))
+            .map(|(id, (name, addr))| (id, PeerInfo { name: name.0, addr: addr.0 }))
             .collect();
         Membership::new(stored.voters, nodes).map_err(|error| error.to_string())
     }

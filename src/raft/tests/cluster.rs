@@ -1,12 +1,16 @@
 //! Three members over loopback sockets and real files: elections, restarts, losses, reads.
-#![expect(clippy::disallowed_methods, reason = "these tests run on the real machine")]
-#![expect(missing_docs, reason = "a test")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "these tests run on the real machine and may fail at once"
+)]
 
 mod world;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
@@ -15,7 +19,25 @@ use flurm_raft::{
     Config, ForwardError, Handshake, Member, Node, ProposeError, ReadError, StartError,
     StateMachine, Status,
 };
-use world::{Folder, World, within};
+use world::{World, within};
+
+/// A folder of its own for one test, removed at its end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("flurm-raft-{name}-{}", std::process::id()));
+        drop(std::fs::remove_dir_all(&path));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
 
 /// Keeps every command in order; a command's answer is how many there are.
 #[derive(Default)]
@@ -362,6 +384,7 @@ async fn a_member_far_behind_gets_a_snapshot() {
     let last = cluster.propose(b"last").await;
     cluster.settled(last).await;
     cluster.assert_all_equal();
+    println!("syncs of the leader: {}", cluster.places[leader].world.syncs());
     let segments = std::fs::read_dir(cluster.path(behind)).unwrap().count();
     assert!(segments < 20, "old segments are removed, {segments} files are left");
 }
@@ -449,7 +472,7 @@ async fn a_failing_disk_stops_a_member_and_the_others_go_on() {
     let mut cluster = Cluster::started("disk", 21390, 3, plain).await;
     cluster.propose(b"good").await;
     let leader = cluster.leader().await;
-    cluster.places[leader].world.fail_syncs();
+    cluster.places[leader].world.fs.syncs.fail.store(true, Ordering::Relaxed);
     let outcome = cluster.places[leader].node().propose(b"doubtful".to_vec()).await;
     assert!(matches!(outcome, Err(ProposeError::Stopped | ProposeError::Unknown)), "{outcome:?}");
     let mut watch = cluster.places[leader].node().watch();

@@ -1,10 +1,16 @@
 //! A real machine for tests: tokio, loopback sockets and a folder on the disk.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    reason = "a test world reaches the real machine and may fail at once"
+)]
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -18,27 +24,26 @@ use rand::Rng;
 
 /// One machine.
 #[derive(Clone, Default)]
-pub struct World {
+pub(crate) struct World {
     net: Arc<TestNet>,
-    fs: Arc<TestFs>,
+    pub(crate) fs: Arc<TestFs>,
 }
 
-/// The network; can be cut.
+/// The network.
 #[derive(Default)]
-pub struct TestNet {
-    cut: AtomicBool,
-}
+pub(crate) struct TestNet;
 
 /// The disk; syncs are counted and can be made to fail.
 #[derive(Clone, Default)]
-pub struct TestFs {
-    syncs: Arc<Syncs>,
+pub(crate) struct TestFs {
+    pub(crate) syncs: Arc<Syncs>,
 }
 
+/// What happened to syncs, and what is to happen.
 #[derive(Default)]
-struct Syncs {
+pub(crate) struct Syncs {
     count: AtomicU64,
-    fail: AtomicBool,
+    pub(crate) fail: AtomicBool,
 }
 
 impl Syncs {
@@ -52,17 +57,8 @@ impl Syncs {
 }
 
 impl World {
-    pub fn syncs(&self) -> u64 {
+    pub(crate) fn syncs(&self) -> u64 {
         self.fs.syncs.count.load(Ordering::Relaxed)
-    }
-
-    pub fn fail_syncs(&self) {
-        self.fs.syncs.fail.store(true, Ordering::Relaxed);
-    }
-
-    /// New connections fail; those that are open go on.
-    pub fn cut_connecting(&self, cut: bool) {
-        self.net.cut.store(cut, Ordering::Relaxed);
     }
 }
 
@@ -103,7 +99,7 @@ impl Env for World {
     }
 }
 
-pub struct TestListener(tokio::net::TcpListener);
+pub(crate) struct TestListener(tokio::net::TcpListener);
 
 fn only_ip(addr: &Addr) -> io::Result<SocketAddr> {
     match addr {
@@ -124,9 +120,6 @@ impl Net for TestNet {
     }
 
     async fn connect(&self, addr: &Addr) -> io::Result<tokio::net::TcpStream> {
-        if self.cut.load(Ordering::Relaxed) {
-            return Err(io::ErrorKind::ConnectionRefused.into());
-        }
         let stream = tokio::net::TcpStream::connect(only_ip(addr)?).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
@@ -155,7 +148,7 @@ impl Listener for TestListener {
     }
 }
 
-pub struct TestFile {
+pub(crate) struct TestFile {
     file: std::fs::File,
     syncs: Arc<Syncs>,
 }
@@ -265,7 +258,7 @@ impl File for TestFile {
 }
 
 /// Replication asks for no clock.
-pub struct NoClock;
+pub(crate) struct NoClock;
 
 impl Clock for NoClock {
     fn wall(&self) -> Time {
@@ -282,9 +275,9 @@ impl Clock for NoClock {
 }
 
 /// Replication starts no processes.
-pub struct NoProc;
-pub struct NoChild;
-pub struct NoContainer;
+pub(crate) struct NoProc;
+pub(crate) struct NoChild;
+pub(crate) struct NoContainer;
 
 fn unsupported<T>() -> io::Result<T> {
     Err(io::ErrorKind::Unsupported.into())
@@ -348,7 +341,7 @@ impl Proc for NoProc {
 }
 
 /// Replication knows no users.
-pub struct NoIdent;
+pub(crate) struct NoIdent;
 
 impl Ident for NoIdent {
     async fn user_by_id(&self, _uid: u32) -> io::Result<Option<User>> {
@@ -364,26 +357,8 @@ impl Ident for NoIdent {
     }
 }
 
-/// A folder of its own for one test, removed at its end.
-pub struct Folder(pub PathBuf);
-
-impl Folder {
-    pub fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("flurm-raft-{name}-{}", std::process::id()));
-        drop(std::fs::remove_dir_all(&path));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&self.0));
-    }
-}
-
 /// Waits for something, at most `secs` seconds.
-pub async fn within<T>(secs: u64, what: &str, future: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(secs: u64, what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(std::time::Duration::from_secs(secs), future).await {
         Ok(value) => value,
         Err(_) => panic!("{what} took longer than {secs} s"),

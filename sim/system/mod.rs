@@ -1,12 +1,15 @@
 //! Systems under test: what runs on the controllers and nodes of a world, and how clients talk to
 //! it.
 
+mod flurm;
 pub mod log;
+mod slurm_client;
 
 use std::rc::Rc;
 
 use flurm_base::Rng;
 
+use self::slurm_client::SlurmClient;
 use crate::cluster::{Cluster, MUNGED};
 use crate::scenario::{Scenario, System};
 use crate::workload::{self, ClientApi, Submitting, WorkloadSpec};
@@ -49,7 +52,7 @@ pub fn start<X: Engine>(scenario: &Scenario, cluster: &Rc<Cluster>, rng: &Rng) {
     }
     match scenario.cluster.system {
         System::Log => log::start::<X>(cluster),
-        System::Flurm => unreachable!("the scenario was checked when it was read"),
+        System::Flurm => flurm::start::<X>(scenario, cluster),
     }
 }
 
@@ -61,10 +64,10 @@ pub fn start_clients<X: Engine>(
 ) -> Vec<ProcKey> {
     match scenario.cluster.system {
         System::Log => {
-            let make = |env: SimEnv<X>, number| log::Client::new(env, number);
+            let make = |env: SimEnv<X>, number, _uid| log::Client::new(env, number);
             clients_with::<X, _>(scenario, cluster, rng, make)
         }
-        System::Flurm => unreachable!("the scenario was checked when it was read"),
+        System::Flurm => clients_with::<X, _>(scenario, cluster, rng, SlurmClient::new),
     }
 }
 
@@ -75,7 +78,7 @@ fn clients_with<X: Engine, C: ClientApi>(
     scenario: &Scenario,
     cluster: &Rc<Cluster>,
     rng: &Rng,
-    make: impl Fn(SimEnv<X>, u32) -> C + Copy + Send + 'static,
+    make: impl Fn(SimEnv<X>, u32, u32) -> C + Copy + Send + 'static,
 ) -> Vec<ProcKey> {
     let users = world::with(|w| w.users.ordinary());
     let login = |number: u32| cluster.logins[number as usize % cluster.logins.len()];
@@ -112,7 +115,7 @@ fn clients_with<X: Engine, C: ClientApi>(
                     let uid = users[number as usize % users.len()];
                     let client = number;
                     working.push(start_client::<X, _>(login(number), "sbatch", uid, |env| {
-                        workload::submit_with_retry(env.clone(), make(env, client), what, rng)
+                        workload::submit_with_retry(env.clone(), make(env, client, uid), what, rng)
                     }));
                     number += 1;
                 }
@@ -123,7 +126,7 @@ fn clients_with<X: Engine, C: ClientApi>(
                     let uid = users[number as usize % users.len()];
                     let client = number;
                     start_client::<X, _>(login(number), "squeue", uid, |env| {
-                        workload::observe(env.clone(), make(env, client), client, pause, rng)
+                        workload::observe(env.clone(), make(env, client, uid), client, pause, rng)
                     });
                     number += 1;
                 }
@@ -133,7 +136,7 @@ fn clients_with<X: Engine, C: ClientApi>(
     let pause = crate::scenario::SpanRange::secs(2, 4);
     let rng = rng.child("observer");
     start_client::<X, _>(login(0), "observer", 0, |env| {
-        workload::observe(env.clone(), make(env, OBSERVER), OBSERVER, pause, rng)
+        workload::observe(env.clone(), make(env, OBSERVER, 0), OBSERVER, pause, rng)
     });
     working
 }

@@ -32,6 +32,8 @@ pub struct Submitting {
     pub cancel_percent: u8,
 }
 
+/// Times a submission is sent before the client gives up and nobody knows.
+const SUBMIT_TRIES: u32 = 40;
 /// Times a cancellation is tried before the client gives up.
 const CANCEL_TRIES: u32 = 30;
 
@@ -122,6 +124,9 @@ async fn submit_one<E: Env, C: ClientApi>(
             Heard::Refused(_) | Heard::Nothing => {}
         }
         tries += 1;
+        if tries >= SUBMIT_TRIES {
+            break Answer::None;
+        }
         nap::<E>(rng.range(world::SECOND / 10..=3 * world::SECOND)).await;
     };
     tell(lane, Effect::Submitted { key: key.to_owned(), answer: answer.clone() });

@@ -1,32 +1,65 @@
 //! The life of a daemon: leaves the terminal, writes its pid file, opens its log, takes its identity,
 //! runs its component, hears signals, stops.
 
+use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use flurm_rt::Ident;
-use flurm_rt_tokio::{Tokio, Users, become_user, detach, silence};
+use flurm_rt_tokio::{Readiness, Tokio, Users, become_user, detach, silence};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::logging::{Log, Settings};
 use crate::startup::{self, PidFile};
 
+/// How long a start is watched before it counts as done: most mistakes show at once.
+const START_WATCH: Duration = Duration::from_millis(300);
 /// How long tasks may take to end after the component was told to stop.
 const STOP_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Done when a signal has asked the daemon to stop.
 pub type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// How a daemon stands to whoever started it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It leaves the terminal.
+    Background,
+    /// It stays with the terminal (`-D`).
+    Foreground,
+    /// It stays, and tells systemd when it is ready (`--systemd`).
+    Systemd,
+}
+
+impl Mode {
+    /// From the options `-D` and `--systemd`.
+    pub fn of(foreground: bool, systemd: bool) -> Self {
+        match (foreground, systemd) {
+            (_, true) => Self::Systemd,
+            (true, false) => Self::Foreground,
+            (false, false) => Self::Background,
+        }
+    }
+
+    /// Whether log lines go to standard error too.
+    pub fn keeps_stderr(self) -> bool {
+        match self {
+            Self::Foreground | Self::Systemd => true,
+            Self::Background => false,
+        }
+    }
+}
+
 /// How a daemon is to run.
 #[derive(Clone, Debug)]
 pub struct Daemon {
     /// The program's name.
     pub program: &'static str,
-    /// Stay with the terminal.
-    pub foreground: bool,
+    /// How it stands to whoever started it.
+    pub mode: Mode,
     /// Where the process id goes.
     pub pid_file: Option<PathBuf>,
     /// The log.
@@ -56,10 +89,11 @@ impl Daemon {
     where
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
-        let readiness = if self.foreground {
-            None
-        } else {
-            Some(detach().map_err(|error| format!("could not leave the terminal: {error}"))?)
+        let readiness = match self.mode {
+            Mode::Background => {
+                Some(detach().map_err(|error| format!("could not leave the terminal: {error}"))?)
+            }
+            Mode::Foreground | Mode::Systemd => None,
         };
         let pid_file = self.pid_file.as_deref().map(PidFile::write);
         let log = Log::start(self.log.clone()).map_err(|error| error.to_string())?;
@@ -72,35 +106,9 @@ impl Daemon {
         let runtime = builder.enable_all().build();
         let runtime = runtime.map_err(|error| format!("could not start the runtime: {error}"))?;
         if let Some(name) = &self.user {
-            runtime.block_on(take_identity(name))?;
+            runtime.block_on(take_identity(name, [&self.pid_file, &self.log.file]))?;
         }
-        let ended = runtime.block_on(async {
-            let mut signals = Signals::listen().map_err(|error| error.to_string())?;
-            let (stop, stopped) = oneshot::channel();
-            let stopped: Stop = Box::pin(async {
-                // A stop that can no longer be sent is one, too.
-                let _ = stopped.await;
-            });
-            let mut running = tokio::spawn(component(Tokio::new(), stopped));
-            if let Some(readiness) = readiness {
-                readiness.announce().map_err(|error| error.to_string())?;
-                silence().map_err(|error| error.to_string())?;
-            }
-            tokio::select! {
-                ended = &mut running => return ended.map_err(|error| error.to_string())?,
-                () = signals.until_stop(&log) => {}
-            }
-            // When it ends by itself at this very moment, it needs no telling.
-            let _ = stop.send(());
-            match tokio::time::timeout(STOP_TIME_MAX, &mut running).await {
-                Ok(ended) => ended.map_err(|error| error.to_string())?,
-                Err(_) => {
-                    tracing::warn!("still busy after {STOP_TIME_MAX:?}: stopping all the same");
-                    running.abort();
-                    Ok(())
-                }
-            }
-        });
+        let ended = runtime.block_on(self.supervise(component, &log, readiness));
         runtime.shutdown_timeout(STOP_TIME_MAX);
         if let (Some(Ok(_)), Some(path)) = (&pid_file, &self.pid_file) {
             // Where an unprivileged daemon may not remove it, the next start overwrites it.
@@ -119,15 +127,80 @@ impl Daemon {
     }
 }
 
-/// Becomes a user for good, when started by root.
-async fn take_identity(name: &str) -> Result<(), String> {
+impl Daemon {
+    /// Runs the component until it ends or a signal asks it to.
+    async fn supervise<F>(
+        &self,
+        component: impl FnOnce(Tokio, Stop) -> F,
+        log: &Log,
+        readiness: Option<Readiness>,
+    ) -> Result<(), String>
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        let mut signals = Signals::listen().map_err(|error| error.to_string())?;
+        let (stop, stopped) = oneshot::channel();
+        let stopped: Stop = Box::pin(async {
+            // A stop that can no longer be sent is one, too.
+            let _ = stopped.await;
+        });
+        let mut running = tokio::spawn(component(Tokio::new(), stopped));
+        tokio::select! {
+            ended = &mut running => {
+                let ended = ended.map_err(|error| error.to_string())?;
+                if let (Err(text), Mode::Background) = (&ended, self.mode) {
+                    eprintln!("{}: fatal: {text}", self.program);
+                }
+                return ended;
+            }
+            () = tokio::time::sleep(START_WATCH) => {}
+        }
+        self.announce(readiness).map_err(|error| error.to_string())?;
+        tokio::select! {
+            ended = &mut running => return ended.map_err(|error| error.to_string())?,
+            () = signals.until_stop(log) => {}
+        }
+        // When it ends by itself at this very moment, it needs no telling.
+        let _ = stop.send(());
+        match tokio::time::timeout(STOP_TIME_MAX, &mut running).await {
+            Ok(ended) => ended.map_err(|error| error.to_string())?,
+            Err(_) => {
+                tracing::warn!("still busy after {STOP_TIME_MAX:?}: stopping all the same");
+                running.abort();
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells whoever started the daemon that it runs.
+    fn announce(&self, readiness: Option<Readiness>) -> io::Result<()> {
+        if self.mode == Mode::Systemd {
+            startup::tell_systemd("READY=1")?;
+        }
+        let Some(readiness) = readiness else { return Ok(()) };
+        readiness.announce()?;
+        silence()
+    }
+}
+
+/// Becomes a user for good, when started by root. The files it holds open become the user's, so
+/// that it can open them anew.
+async fn take_identity(name: &str, files: [&Option<PathBuf>; 2]) -> Result<(), String> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
     }
-    let text = |error: std::io::Error| format!("could not become {name}: {error}");
+    let text = |error: io::Error| format!("could not become {name}: {error}");
     let user = Users.user_by_name(name).await.map_err(text)?;
     let user = user.ok_or_else(|| format!("there is no user {name}"))?;
-    if user.uid == 0 { Ok(()) } else { become_user(&user).map_err(text) }
+    if user.uid == 0 {
+        return Ok(());
+    }
+    for file in files.into_iter().flatten() {
+        if let Err(error) = std::os::unix::fs::lchown(file, Some(user.uid), Some(user.gid)) {
+            tracing::error!("could not give {} to {name}: {error}", file.display());
+        }
+    }
+    become_user(&user).map_err(text)
 }
 
 struct Signals {
@@ -140,7 +213,7 @@ struct Signals {
 }
 
 impl Signals {
-    fn listen() -> std::io::Result<Self> {
+    fn listen() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,

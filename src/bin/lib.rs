@@ -6,4 +6,5 @@ pub mod arguments;
 pub mod conf_files;
 pub mod daemon;
 pub mod logging;
+pub mod own_node;
 pub mod startup;

@@ -102,6 +102,9 @@ impl Log {
     pub fn start(settings: Settings) -> io::Result<Self> {
         let file = settings.file.as_deref().map(open).transpose()?;
         let system = if file.is_none() && !settings.stderr { system_log() } else { None };
+        if file.is_none() && !settings.stderr && system.is_none() {
+            eprintln!("{}: no log file is set and no system log listens", settings.program);
+        }
         let log = Self(Arc::new(Sinks {
             program: settings.program,
             stderr: settings.stderr,

@@ -2,7 +2,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
@@ -53,6 +55,33 @@ impl PidFile {
         file.write_all(format!("{}\n", std::process::id()).as_bytes()).map_err(text)?;
         Ok(Self { _file: file })
     }
+}
+
+/// A file named by a key; an empty text names none. Made absolute, as a daemon leaves its folder.
+pub fn file(text: &str) -> Option<PathBuf> {
+    if text.is_empty() { None } else { std::path::absolute(text).ok() }
+}
+
+/// The user this process runs as.
+pub fn own_uid() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// The group this process runs as.
+pub fn own_gid() -> u32 {
+    rustix::process::getegid().as_raw()
+}
+
+/// Tells systemd a word through `NOTIFY_SOCKET`; does nothing where it does not listen.
+pub fn tell_systemd(word: &str) -> io::Result<()> {
+    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
+    let bytes = name.as_encoded_bytes();
+    let addr = match bytes.strip_prefix(b"@") {
+        Some(unnamed) => SocketAddr::from_abstract_name(unnamed)?,
+        None => SocketAddr::from_pathname(&name)?,
+    };
+    UnixDatagram::unbound()?.send_to_addr(word.as_bytes(), &addr)?;
+    Ok(())
 }
 
 /// Lowers (or raises) the priority of this process, as `-n` asks.

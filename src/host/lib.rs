@@ -4,6 +4,7 @@
 //! `node::run` and `stepd::run`.
 
 mod auth;
+pub mod configless;
 pub mod controller;
 mod frame_io;
 mod health;

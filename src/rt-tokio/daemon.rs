@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use flurm_rt::User;
 
@@ -20,6 +21,14 @@ impl Readiness {
 }
 
 const READY: u8 = 1;
+/// How often to look whether ended threads are gone.
+const THREAD_LOOKS_MAX: u32 = 100;
+/// Pause between two looks.
+const THREAD_PAUSE: Duration = Duration::from_millis(10);
+
+fn threads() -> io::Result<usize> {
+    Ok(std::fs::read_dir("/proc/self/task")?.count())
+}
 
 /// Detaches from terminal, session and parent. Returns in the daemon only; the starting process
 /// waits for [`Readiness::announce`] and ends with 0, or with 1 when the daemon dies before it.
@@ -30,7 +39,15 @@ const READY: u8 = 1;
 /// # Panics
 /// When other threads exist already: they would be missing in the daemon.
 pub fn detach() -> io::Result<Readiness> {
-    let threads = std::fs::read_dir("/proc/self/task")?.count();
+    // A thread that was joined may still be on its way out.
+    let mut threads = threads()?;
+    for _ in 0..THREAD_LOOKS_MAX {
+        if threads == 1 {
+            break;
+        }
+        std::thread::sleep(THREAD_PAUSE);
+        threads = self::threads()?;
+    }
     assert_eq!(threads, 1, "a daemon detaches before it starts threads");
     let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     // SAFETY: this process has one thread, so the child may do anything the parent may.

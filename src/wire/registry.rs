@@ -21,6 +21,7 @@ pub struct Registered {
     pub body: Option<&'static str>,
     schema: fn(Release) -> Schema,
     sample: fn(&mut Gen) -> Message,
+    default: fn() -> Message,
 }
 
 impl Registered {
@@ -32,6 +33,11 @@ impl Registered {
     /// Its layout in a release.
     pub fn schema(&self, release: Release) -> Schema {
         (self.schema)(release)
+    }
+
+    /// A message of this type in which every field has its default.
+    pub fn default(&self) -> Message {
+        (self.default)()
     }
 
     /// An invented message of this type.
@@ -74,6 +80,7 @@ macro_rules! messages {
                     body: messages!(@body $($body)?),
                     schema: messages!(@schema $($body)?),
                     sample: messages!(@sample $variant $($body)?),
+                    default: messages!(@default $variant $($body)?),
                 },
             )*];
 
@@ -122,6 +129,8 @@ macro_rules! messages {
     (@body $body:ty) => { Some(stringify!($body)) };
     (@schema) => { |_| Schema::default() };
     (@schema $body:ty) => { Schema::of::<$body> };
+    (@default $variant:ident) => { || Message::$variant };
+    (@default $variant:ident $body:ty) => { || Message::$variant(<$body>::default()) };
     (@sample $variant:ident) => { |_| Message::$variant };
     (@sample $variant:ident $body:ty) => { |g| Message::$variant(<$body as Wire>::sample(g)) };
     (@any $variant:ident) => { Self::$variant };
@@ -176,13 +185,20 @@ messages! {
     REQUEST_RECONFIGURE_SACKD => RequestReconfigureSackd(m::ConfigResponse) since V23_11;
     REQUEST_PING => RequestPing;
     REQUEST_CONTROL => RequestControl;
+    REQUEST_SET_DEBUG_LEVEL => RequestSetDebugLevel(m::DebugLevel);
     REQUEST_HEALTH_CHECK => RequestHealthCheck;
     REQUEST_TAKEOVER => RequestTakeover;
+    REQUEST_SET_SCHEDLOG_LEVEL => RequestSetSchedlogLevel(m::DebugLevel);
+    REQUEST_SET_DEBUG_FLAGS => RequestSetDebugFlags(m::DebugFlags);
+    REQUEST_REBOOT_NODES => RequestRebootNodes(m::RebootNodes);
     RESPONSE_PING_SLURMD => ResponsePingSlurmd(m::PingSlurmd);
     REQUEST_ACCT_GATHER_UPDATE => RequestAcctGatherUpdate;
     REQUEST_LICENSE_INFO => RequestLicenseInfo(m::InfoRequest);
     RESPONSE_LICENSE_INFO => ResponseLicenseInfo(r::LicenseInfoMsg);
     RESPONSE_NODE_REGISTRATION => ResponseNodeRegistration(r::NodeRegistrationAnswer);
+    REQUEST_SET_SUSPEND_EXC_NODES => RequestSetSuspendExcNodes(m::SuspendExceptions) since V23_02;
+    REQUEST_SET_SUSPEND_EXC_PARTS => RequestSetSuspendExcParts(m::SuspendExceptions) since V23_02;
+    REQUEST_SET_SUSPEND_EXC_STATES => RequestSetSuspendExcStates(m::SuspendExceptions) since V23_02;
     REQUEST_BUILD_INFO => RequestBuildInfo(m::LastUpdate);
     RESPONSE_BUILD_INFO => ResponseBuildInfo(Box<r::BuildInfo>);
     REQUEST_JOB_INFO => RequestJobInfo(m::JobInfoRequest);
@@ -197,15 +213,27 @@ messages! {
     RESPONSE_JOB_ID => ResponseJobId(m::JobIdResponse);
     REQUEST_CONFIG => RequestConfig(m::ConfigRequest);
     RESPONSE_CONFIG => ResponseConfig(m::ConfigResponse);
+    REQUEST_TRIGGER_SET => RequestTriggerSet(m::Triggers);
+    REQUEST_TRIGGER_GET => RequestTriggerGet(m::Triggers);
+    REQUEST_TRIGGER_CLEAR => RequestTriggerClear(m::Triggers);
+    RESPONSE_TRIGGER_GET => ResponseTriggerGet(m::Triggers);
     REQUEST_JOB_INFO_SINGLE => RequestJobInfoSingle(m::JobQuery);
+    REQUEST_SHARE_INFO => RequestShareInfo(m::SharesRequest);
+    RESPONSE_SHARE_INFO => ResponseShareInfo(m::SharesResponse);
     REQUEST_RESERVATION_INFO => RequestReservationInfo(m::ReservationInfoRequest);
     RESPONSE_RESERVATION_INFO => ResponseReservationInfo(r::ReservationInfoMsg);
+    REQUEST_PRIORITY_FACTORS => RequestPriorityFactors(m::PriorityFactorsRequest);
+    RESPONSE_PRIORITY_FACTORS => ResponsePriorityFactors(m::PriorityFactorsResponse);
+    REQUEST_TOPO_INFO => RequestTopoInfo(m::TopologyRequest);
+    RESPONSE_TOPO_INFO => ResponseTopoInfo(m::TopologyResponse);
+    REQUEST_TRIGGER_PULL => RequestTriggerPull(m::Triggers);
     REQUEST_STATS_INFO => RequestStatsInfo(r::StatsRequest);
     RESPONSE_STATS_INFO => ResponseStatsInfo(Box<r::Stats>);
     REQUEST_JOB_USER_INFO => RequestJobUserInfo(m::JobUserInfoRequest);
     REQUEST_NODE_INFO_SINGLE => RequestNodeInfoSingle(m::NodeInfoSingleRequest);
     REQUEST_HOSTLIST_EXPANSION => RequestHostlistExpansion(m::HostlistExpansion) since V25_05;
     RESPONSE_HOSTLIST_EXPANSION => ResponseHostlistExpansion(m::HostlistExpansion) since V25_05;
+    REQUEST_ASSOC_MGR_INFO => RequestAssocMgrInfo(m::AssocMgrInfoRequest);
     REQUEST_FED_INFO => RequestFedInfo;
     RESPONSE_FED_INFO => ResponseFedInfo(m::FedInfo);
     REQUEST_BATCH_SCRIPT => RequestBatchScript(m::JobQuery);
@@ -235,6 +263,7 @@ messages! {
     REQUEST_JOB_READY => RequestJobReady(m::JobQuery);
     RESPONSE_JOB_READY => ResponseJobReady(m::ReturnCode);
     REQUEST_JOB_END_TIME => RequestJobEndTime(m::JobAllocInfo);
+    REQUEST_JOB_NOTIFY => RequestJobNotify(m::JobNotify);
     REQUEST_HET_JOB_ALLOCATION => RequestHetJobAllocation(r::JobDescList);
     RESPONSE_HET_JOB_ALLOCATION => ResponseHetJobAllocation(r::AllocationList);
     REQUEST_HET_JOB_ALLOC_INFO => RequestHetJobAllocInfo(m::JobAllocInfo);
@@ -243,11 +272,16 @@ messages! {
     REQUEST_SUSPEND => RequestSuspend(m::Suspend);
     REQUEST_COMPLETE_JOB_ALLOCATION => RequestCompleteJobAllocation(m::CompleteJobAllocation);
     REQUEST_COMPLETE_BATCH_SCRIPT => RequestCompleteBatchScript(Box<m::CompleteBatchScript>);
+    REQUEST_JOB_STEP_STAT => RequestJobStepStat(crate::StepId);
+    REQUEST_STEP_LAYOUT => RequestStepLayout(crate::StepId);
     REQUEST_JOB_REQUEUE => RequestJobRequeue(m::Requeue);
     REQUEST_DAEMON_STATUS => RequestDaemonStatus;
+    REQUEST_JOB_STEP_PIDS => RequestJobStepPids(crate::StepId);
     REQUEST_KILL_JOB => RequestKillJob(m::JobStepKill);
     RESPONSE_JOB_ARRAY_ERRORS => ResponseJobArrayErrors(m::JobArrayErrors);
     REQUEST_TOP_JOB => RequestTopJob(m::TopJob);
+    REQUEST_AUTH_TOKEN => RequestAuthToken(m::TokenRequest);
+    RESPONSE_AUTH_TOKEN => ResponseAuthToken(m::TokenResponse);
     REQUEST_KILL_JOBS => RequestKillJobs(Box<m::KillJobs>) since V23_11;
     RESPONSE_KILL_JOBS => ResponseKillJobs(m::KillJobsResponse) since V23_11;
     REQUEST_SIGNAL_TASKS => RequestSignalTasks(m::SignalTasks);
@@ -262,6 +296,7 @@ messages! {
     RESPONSE_PROLOG_EXECUTING => ResponsePrologExecuting(m::ReturnCode);
     SRUN_PING => SrunPing;
     SRUN_TIMEOUT => SrunTimeout(m::SrunTimeout);
+    SRUN_JOB_COMPLETE => SrunJobComplete(crate::StepId);
     SRUN_REQUEST_SUSPEND => SrunRequestSuspend(m::Suspend);
     SRUN_STEP_SIGNAL => SrunStepSignal(m::JobStepKill);
     RESPONSE_SLURM_RC => ResponseSlurmRc(m::ReturnCode);

@@ -67,7 +67,7 @@ pub trait Record: Wire {
 pub struct FieldInfo {
     /// The field's name.
     pub name: &'static str,
-    /// Its Rust type, or the codec's name.
+    /// Its Rust type, or a filler's value.
     pub declared: &'static str,
     /// Its wire kind.
     pub kind: &'static str,

@@ -225,8 +225,7 @@ fn field_info(field: &Field) -> TokenStream {
     let conditional = field.when.is_some();
     let declared = match (&field.constant, &field.codec) {
         (Some(constant), _) => quote!(#constant),
-        (None, Some(codec)) => quote!(#codec),
-        (None, None) => quote!(#kind),
+        (None, _) => quote!(#kind),
     };
     let declared = declared.to_string().replace(' ', "");
     let kind = match (&field.constant, &field.codec) {

@@ -1,11 +1,18 @@
 //! The bodies of messages, grouped by what they are about. Large records are in `records`.
 
+mod admin;
 mod answer;
 mod control;
 mod job;
+mod priority;
 mod query;
+mod topology;
 mod usage;
 
+pub use admin::{
+    AssocMgrInfoRequest, DebugFlags, DebugLevel, JobNotify, RebootNodes, SuspendExceptions,
+    TokenRequest, TokenResponse, Trigger, Triggers,
+};
 pub use answer::{RcMsg, ReturnCode};
 pub use control::{ConfigFile, ConfigRequest, ConfigResponse, ControlStatus, PingSlurmd, Shutdown};
 pub use job::{
@@ -13,9 +20,14 @@ pub use job::{
     JobArrayErrors, JobStepKill, KillJobs, KillJobsResponse, KilledJob, Requeue, SelectedStep,
     SignalTasks, SrunTimeout, SubmitResponse, Suspend, TopJob, kill_flags,
 };
+pub use priority::{
+    AssociationShares, JobPriority, PriorityFactorsRequest, PriorityFactorsResponse, SharesRequest,
+    SharesResponse,
+};
 pub use query::{
     BatchScript, FedInfo, HostlistExpansion, InfoRequest, JobIdRequest, JobIdResponse,
     JobInfoRequest, JobQuery, JobState, JobStateRequest, JobStateResponse, JobUserInfoRequest,
     LastUpdate, NodeInfoSingleRequest, ReservationInfoRequest, SelectedJob, StepInfoRequest,
 };
+pub use topology::{Switch, TOPOLOGY_FLAT, TOPOLOGY_TREE, TopologyRequest, TopologyResponse};
 pub use usage::JobAcct;

@@ -4,6 +4,9 @@
 use flurm_wire::{Gen, Json, Message, Release};
 use proptest::prelude::*;
 
+/// Truncations tried of one message.
+const CUTS_MAX: usize = 150;
+
 /// Every pair of a registered message and a release that has it.
 fn pairs() -> Vec<(usize, Release)> {
     let with = |index: usize| {
@@ -37,26 +40,31 @@ fn every_message_survives_the_same_seeds() {
     }
 }
 
+/// Only a field that takes all that is left can make sense of less, and then it is what it is.
 #[test]
-fn every_truncation_is_an_error() {
+fn a_truncation_is_an_error_or_the_whole_truth() {
     for (index, release) in pairs() {
         let message = sample(index, release, 11);
         let bytes = message.to_bytes(release);
-        for length in 0..bytes.len() {
-            let cut = Message::decode(message.msg_type(), release, &bytes[..length]);
-            assert!(cut.is_err(), "{} {release} cut to {length}", message.name());
+        let stride = 1 + bytes.len() / CUTS_MAX;
+        for length in (0..bytes.len()).step_by(stride) {
+            let cut = &bytes[..length];
+            if let Ok(read) = Message::decode(message.msg_type(), release, cut) {
+                assert_eq!(read.to_bytes(release), cut, "{} {release} {length}", message.name());
+            }
         }
     }
 }
 
 #[test]
-fn a_trailing_byte_is_an_error() {
+fn a_trailing_byte_is_an_error_or_part_of_it() {
     for (index, release) in pairs() {
         let message = sample(index, release, 12);
         let mut bytes = message.to_bytes(release);
         bytes.push(0);
-        let longer = Message::decode(message.msg_type(), release, &bytes);
-        assert!(longer.is_err(), "{} {release}", message.name());
+        if let Ok(read) = Message::decode(message.msg_type(), release, &bytes) {
+            assert_eq!(read.to_bytes(release), bytes, "{} {release}", message.name());
+        }
     }
 }
 

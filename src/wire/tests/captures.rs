@@ -1,0 +1,112 @@
+//! Bytes recorded between Slurm's own programs outrank our opinion: each frame is taken apart and
+//! put together again without a difference, body included.
+//!
+//! `tests/captures/<release>/<number>_<what>.hex` holds one frame, length included, in hexadecimal;
+//! lines that start with `#` say what caused it.
+
+use std::path::{Path, PathBuf};
+
+use flurm_wire::frame::{self, LENGTH_BYTES};
+use flurm_wire::{Message, Release, Wire, Writer};
+
+#[expect(clippy::disallowed_methods, reason = "a test reads its data")]
+fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test reads its data")]
+fn bytes_in(path: &Path) -> Vec<u8> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let digits: String = lines.flat_map(str::chars).filter(|c| !c.is_whitespace()).collect();
+    let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    (0..digits.len()).step_by(2).map(byte).collect()
+}
+
+fn captures() -> Vec<(Release, PathBuf)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/captures");
+    let mut captures = Vec::new();
+    for release in Release::ALL {
+        let folder = root.join(release.name());
+        if folder.is_dir() {
+            captures.extend(files_in(&folder).into_iter().map(|path| (release, path)));
+        }
+    }
+    captures
+}
+
+/// Where two runs of bytes part, with what stands around that place.
+fn difference(ours: &[u8], theirs: &[u8]) -> String {
+    let at = ours.iter().zip(theirs).position(|(a, b)| a != b);
+    let at = at.unwrap_or(ours.len().min(theirs.len()));
+    let around = |bytes: &[u8]| {
+        let range = at.saturating_sub(16)..bytes.len().min(at + 32);
+        bytes[range].escape_ascii().to_string()
+    };
+    format!(
+        "differ at byte {at} ({} and {} bytes)\nours   {}\ntheirs {}",
+        ours.len(),
+        theirs.len(),
+        around(ours),
+        around(theirs)
+    )
+}
+
+fn check(release: Release, bytes: &[u8]) -> Result<(), String> {
+    let prefix = bytes.first_chunk::<LENGTH_BYTES>().ok_or("no length")?;
+    let length = frame::length(*prefix, frame::REPLY_BYTES_MAX).map_err(|e| e.to_string())?;
+    if length != bytes.len() - LENGTH_BYTES {
+        return Err(format!("announces {length} bytes"));
+    }
+    let parts = frame::split(&bytes[LENGTH_BYTES..]).map_err(|error| error.to_string())?;
+    if parts.header.release != release {
+        return Err(format!("is of release {}", parts.header.release));
+    }
+    if let Some(auth) = &parts.auth {
+        let mut w = Writer::new(release);
+        auth.encode(&mut w);
+        if w.bytes() != parts.auth_bytes {
+            return Err(difference(w.bytes(), parts.auth_bytes));
+        }
+    }
+    let again = frame::build_raw(&parts.header, parts.auth_bytes, parts.body);
+    if again != bytes {
+        return Err(difference(&again, bytes));
+    }
+    let message = parts.message().map_err(|error| error.to_string())?;
+    let body = message.to_bytes(release);
+    if body != parts.body {
+        return Err(difference(&body, parts.body));
+    }
+    Ok(())
+}
+
+#[test]
+fn every_captured_frame_is_reproduced() {
+    let captures = captures();
+    assert!(captures.len() >= 50, "only {} captures were found", captures.len());
+    let mut faults = Vec::new();
+    for (release, path) in captures {
+        if let Err(fault) = check(release, &bytes_in(&path)) {
+            faults.push(format!("{}: {fault}", path.display()));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn a_captured_listing_says_what_was_true() {
+    let name = "/../../tests/captures/22.05/2010_sinfo.hex";
+    let bytes = bytes_in(Path::new(&format!("{}{name}", env!("CARGO_MANIFEST_DIR"))));
+    let parts = frame::split(&bytes[LENGTH_BYTES..]).unwrap();
+    let Message::ResponsePartitionInfo(listing) = parts.message().unwrap() else {
+        panic!("not a listing of partitions");
+    };
+    let names: Vec<_> = listing.partitions.iter().map(|part| part.name.as_deref()).collect();
+    assert_eq!(names, [Some("main"), Some("night")]);
+    assert_eq!(listing.partitions[1].max_time, 60);
+    assert_eq!(listing.partitions[0].nodes.as_deref(), Some("n[1-2]"));
+}

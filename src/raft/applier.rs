@@ -18,6 +18,15 @@ use crate::types::{Answer, CommittedLeader, LogId, Payload, SnapshotMeta, Stored
 
 type OpenraftSnapshot = openraft::Snapshot<CommittedLeader, u64, crate::types::PeerInfo, Bytes>;
 
+/// How far applying has come, for all to see.
+#[derive(Default)]
+pub(crate) struct Progress {
+    /// Number of entries applied, which is the index after the last one.
+    pub(crate) applied: AtomicU64,
+    /// Bytes of the commands applied since a snapshot was last begun.
+    pub(crate) bytes: AtomicU64,
+}
+
 /// Index of the snapshot on disk. Held while one is written: a snapshot that was being built must
 /// not replace one that a leader sent meanwhile.
 type Saved<E> = <<E as Env>::Rt as AsyncRuntime>::Mutex<Option<u64>>;
@@ -29,8 +38,7 @@ pub(crate) struct Applier<E: Env, S> {
     saved: Arc<Saved<E>>,
     machine: Arc<RwLock<S>>,
     applied: Option<LogId>,
-    /// Number of entries applied, which is the index after the last one.
-    count: Arc<AtomicU64>,
+    progress: Arc<Progress>,
     members: StoredMembership,
 }
 
@@ -40,16 +48,17 @@ impl<E: Env, S: StateMachine> Applier<E, S> {
         env: E,
         config: Arc<Config>,
         machine: Arc<RwLock<S>>,
-        count: Arc<AtomicU64>,
+        progress: Arc<Progress>,
     ) -> Self {
         let members = StoredMembership::default();
         let saved = Arc::new(Saved::<E>::new(None));
-        Self { env, config, saved, machine, applied: None, count, members }
+        Self { env, config, saved, machine, applied: None, progress, members }
     }
 
     fn set_applied(&mut self, applied: Option<LogId>) {
         self.applied = applied;
-        self.count.store(applied.map_or(0, |id| id.index + 1), Ordering::Release);
+        let count = applied.map_or(0, |id| id.index + 1);
+        self.progress.applied.store(count, Ordering::Release);
     }
 }
 
@@ -97,6 +106,8 @@ impl<E: Env, S: StateMachine> RaftStateMachine<TC<E::Rt>> for Applier<E, S> {
             let answer = match entry.payload {
                 Payload::Blank => Vec::new(),
                 Payload::Normal(command) => {
+                    let bytes = command.bytes().len() as u64;
+                    self.progress.bytes.fetch_add(bytes, Ordering::AcqRel);
                     // A poisoned lock is a bug already reported; the state behind it is unknown.
                     let mut machine = self.machine.write().map_err(|_| panicked())?;
                     machine.apply(id.index, id.leader_id.term, command.bytes())
@@ -115,6 +126,7 @@ impl<E: Env, S: StateMachine> RaftStateMachine<TC<E::Rt>> for Applier<E, S> {
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder<E> {
+        self.progress.bytes.store(0, Ordering::Release);
         // After a panic in `apply` the state is not worth keeping.
         let data = self.machine.read().ok().map(|machine| Bytes::from(machine.snapshot()));
         let meta =

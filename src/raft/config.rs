@@ -32,6 +32,9 @@ pub struct Limits {
     pub requests_max: usize,
     /// Connections accepted at once, those still proving themselves included.
     pub connections_max: usize,
+    /// A snapshot is also made once the commands since the last one have this many bytes: the
+    /// log's memory between two snapshots.
+    pub snapshot_after_bytes: u64,
     /// A segment of the log is closed when it is longer than this, bytes.
     pub segment_bytes: u64,
 }
@@ -45,6 +48,7 @@ impl Default for Limits {
             proposals_max: 16_384,
             requests_max: 4_096,
             connections_max: 64,
+            snapshot_after_bytes: 128 << 20,
             segment_bytes: 16 << 20,
         }
     }
@@ -187,8 +191,9 @@ impl Config {
         if limits.segment_bytes < SEGMENT_BYTES_FLOOR {
             return fail(format!("log segments are shorter than {SEGMENT_BYTES_FLOOR} bytes"));
         }
-        if limits.proposals_max == 0 || limits.requests_max == 0 || limits.connections_max == 0 {
-            return fail("a limit on a count is zero".to_owned());
+        let counts = [limits.proposals_max, limits.requests_max, limits.connections_max];
+        if counts.contains(&0) || limits.snapshot_after_bytes == 0 {
+            return fail("a limit is zero".to_owned());
         }
         Ok(())
     }

@@ -11,13 +11,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(crate) enum Phase {
     /// Nothing: it neither votes nor follows.
     Shut,
-    /// It follows leaders of this term or later, until it has applied what was committed when the
-    /// term's leader was asked; it has no vote.
+    /// It follows leaders of this term or later, until it has applied all that the term's leader
+    /// held when it was asked; it has no vote.
     Follow {
         /// The largest term that any other member knew.
         term: u64,
-        /// Index of the last committed entry then.
-        committed: u64,
+        /// Index of that leader's last entry then.
+        last: u64,
     },
     /// Everything.
     Open,

@@ -5,7 +5,7 @@
 //! it with the same list. Or it has: then this member is late or lost its disk, and recovers as in
 //! Viewstamped Replication: it asks until enough others have answered that one of them must know
 //! everything this member can have agreed to, among them the leader of the newest term; it follows
-//! from that term on, and votes once it has applied what was committed then.
+//! from that term on, and votes once it has applied all that this leader held then.
 //!
 //! A file says that a member has yet to join, from before its log exists until it has joined, so a
 //! crash in between changes nothing.
@@ -14,12 +14,13 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use flurm_rt::{AsyncRuntime, Env, Fs, Select2};
 use futures_util::future::join_all;
 
+use crate::applier::Progress;
 use crate::config::Config;
 use crate::gate::{Gate, Phase};
 use crate::handshake::Lane;
@@ -73,7 +74,7 @@ enum Finding {
     /// Nobody holds anything.
     NeverLived,
     /// The cluster lives; from this term on this member may follow.
-    Lives { term: u64, committed: u64 },
+    Lives { term: u64, last: u64 },
     /// Not enough answers yet.
     Unclear,
 }
@@ -93,8 +94,8 @@ fn judge(members: usize, answers: &[Option<Survey>]) -> Finding {
     }
     let newest = heard.iter().map(|survey| survey.term).max().unwrap_or(0);
     let leader = sound.iter().find(|survey| survey.leads && survey.term == newest);
-    match leader.and_then(|leader| leader.committed) {
-        Some(committed) => Finding::Lives { term: newest, committed },
+    match leader.and_then(|leader| leader.last) {
+        Some(last) => Finding::Lives { term: newest, last },
         None => Finding::Unclear,
     }
 }
@@ -106,7 +107,7 @@ pub(crate) struct Join<E: Env, S: StateMachine> {
     pub(crate) raft: Raft<E, S>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) links: Links<E>,
-    pub(crate) applied: Arc<AtomicU64>,
+    pub(crate) progress: Arc<Progress>,
 }
 
 impl<E: Env, S: StateMachine> Join<E, S> {
@@ -125,8 +126,8 @@ impl<E: Env, S: StateMachine> Join<E, S> {
         let mut round: u64 = 0;
         loop {
             let phase = self.gate.phase();
-            if let Phase::Follow { committed, .. } = phase {
-                if committed < self.applied.load(Ordering::Acquire) {
+            if let Phase::Follow { last, .. } = phase {
+                if last < self.progress.applied.load(Ordering::Acquire) {
                     tracing::info!("caught up with the cluster; this member votes from here on");
                     return self.open().await;
                 }
@@ -137,13 +138,13 @@ impl<E: Env, S: StateMachine> Join<E, S> {
                 let answers = self.ask().await;
                 match judge(self.config.members.len(), &answers) {
                     Finding::NeverLived => return self.bring_to_life(phase).await,
-                    Finding::Lives { term, committed } if phase == Phase::Shut => {
+                    Finding::Lives { term, last } if phase == Phase::Shut => {
                         tracing::info!(
                             term,
-                            committed,
+                            last,
                             "this member's folder is empty but the cluster lives; catching up"
                         );
-                        self.gate.set(Phase::Follow { term, committed });
+                        self.gate.set(Phase::Follow { term, last });
                     }
                     Finding::Lives { .. } | Finding::Unclear => {}
                 }
@@ -227,12 +228,11 @@ mod tests {
     use super::*;
 
     fn blank() -> Option<Survey> {
-        Some(Survey { joining: true, established: false, term: 0, leads: false, committed: None })
+        Some(Survey { joining: true, established: false, term: 0, leads: false, last: None })
     }
 
-    fn member(term: u64, leads: bool, committed: u64) -> Option<Survey> {
-        let committed = Some(committed);
-        Some(Survey { joining: false, established: true, term, leads, committed })
+    fn member(term: u64, leads: bool, last: u64) -> Option<Survey> {
+        Some(Survey { joining: false, established: true, term, leads, last: Some(last) })
     }
 
     #[test]
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn following_needs_enough_sound_members_and_the_newest_leader() {
-        let lives = Finding::Lives { term: 4, committed: 9 };
+        let lives = Finding::Lives { term: 4, last: 9 };
         assert_eq!(judge(3, &[member(4, true, 9), member(4, false, 8)]), lives);
         assert_eq!(judge(3, &[member(4, true, 9), None]), Finding::Unclear);
         // An older leader that does not know of its successor's election.

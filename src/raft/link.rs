@@ -261,6 +261,8 @@ impl<E: Env, H: Handshake> Driver<E, H> {
     async fn session(&mut self, stream: Stream<E>, stop: &mut StopWatch<E>) -> Option<String> {
         let (reader, mut writer) = tokio::io::split(stream);
         let (broken, mut breaking) = <Rt<E> as AsyncRuntime>::Oneshot::channel();
+        // Dropped with this session, which ends the reader and so closes the connection.
+        let (_open, over) = <Rt<E> as AsyncRuntime>::Oneshot::channel::<()>();
         {
             let mut shared = locked(&self.shared);
             shared.heard = Moment::<E>::now();
@@ -271,7 +273,8 @@ impl<E: Env, H: Handshake> Driver<E, H> {
             let mut stopping = stop.clone();
             async move {
                 let stopping = Box::pin(stopped::<E>(&mut stopping));
-                if let Select2::Second(reason) = Rt::<E>::select2(stopping, reading).await {
+                let next = Rt::<E>::select3(stopping, over, reading).await;
+                if let Select3::Third(reason) = next {
                     // When the session has ended already, nobody needs to hear.
                     drop(broken.send(reason));
                 }

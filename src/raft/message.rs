@@ -88,8 +88,8 @@ pub(crate) struct Survey {
     pub(crate) term: u64,
     /// This member leads that term.
     pub(crate) leads: bool,
-    /// Index of the last entry known to be committed.
-    pub(crate) committed: Option<u64>,
+    /// Index of the last entry of its log.
+    pub(crate) last: Option<u64>,
 }
 
 impl Request {
@@ -118,12 +118,17 @@ pub(crate) fn append_request<R: AsyncRuntime>(
     entries: Vec<StoredEntry>,
     committed: Option<StoredLogId>,
 ) -> Result<AppendEntriesRequest<TC<R>>, String> {
-    let mut expected = previous.map_or(0, |id| id.index.wrapping_add(1));
+    let mut before = previous;
     for entry in &entries {
-        if entry.id.index != expected {
+        let expected = before.map_or(Some(0), |id| id.index.checked_add(1));
+        let grows = before.is_none_or(|id| id.term <= entry.id.term);
+        if Some(entry.id.index) != expected || !grows {
             return Err("entries of an append do not follow each other".to_owned());
         }
-        expected = expected.wrapping_add(1);
+        before = Some(entry.id);
+    }
+    if before.is_some_and(|id| vote.term < id.term) {
+        return Err("an entry of an append is newer than its leader".to_owned());
     }
     Ok(AppendEntriesRequest {
         vote: vote.into(),
@@ -271,5 +276,8 @@ mod tests {
         assert!(!read(vec![at(0), at(2)]));
         assert!(!read(vec![at(1)]));
         assert!(!read(vec![at(u64::MAX)]));
+        let newer = StoredEntry { id: StoredLogId { term: 8, index: 0 }, ..at(0) };
+        assert!(!read(vec![newer.clone()]), "newer than its leader");
+        assert!(!read(vec![newer, at(1)]), "terms never fall");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use flurm_rt::{
 };
 use openraft::errors::{ClientWriteError, RaftError};
 
-use crate::applier::Applier;
+use crate::applier::{Applier, Progress};
 use crate::codec::Blob;
 use crate::config::Config;
 use crate::disk::Disk;
@@ -29,7 +29,7 @@ use crate::network::Links;
 use crate::reader::{self, Reads};
 use crate::server::{Counted, ForwardFuture, ForwardHandler, Raft, Server, frame_bytes_max};
 use crate::snapshot;
-use crate::status::{Leader, Status, StatusWatch, follow};
+use crate::status::{Leader, Status, StatusWatch, Watched, follow};
 use crate::store::Store;
 use crate::types::Command;
 
@@ -56,7 +56,7 @@ struct Inner<E: Env, S: StateMachine> {
     links: Links<E>,
     handler: Arc<Mutex<Option<ForwardHandler>>>,
     status: Receiver<E, Status>,
-    applied: Arc<AtomicU64>,
+    progress: Arc<Progress>,
     reads: Reads<E>,
     proposals: AtomicUsize,
     stop: Mutex<Sender<E, bool>>,
@@ -99,15 +99,21 @@ impl<E: Env, S: StateMachine> Node<E, S> {
         let links = start_links(&env, &config, &hook, &stopping);
         let disk = Disk::start(env.clone(), log);
         let store = Store::new(contents, disk).map_err(StartError::Storage)?;
-        let applied = Arc::new(AtomicU64::new(0));
-        let applier = Applier::new(env.clone(), Arc::clone(&config), machine, Arc::clone(&applied));
+        let progress = Arc::new(Progress::default());
+        let applier =
+            Applier::new(env.clone(), Arc::clone(&config), machine, Arc::clone(&progress));
         let raft_config = Arc::new(config.openraft(joining).map_err(StartError::Storage)?);
         let raft: Raft<E, S> =
             openraft::Raft::new(config.id, raft_config, links.clone(), store.clone(), applier)
                 .await
                 .map_err(|error| StartError::Storage(error.to_string()))?;
 
-        let status = follow::<E, S>(raft.clone(), config.id, stop.clone(), stopping.clone());
+        let watched = Watched {
+            raft: raft.clone(),
+            progress: Arc::clone(&progress),
+            snapshot_after_bytes: config.limits.snapshot_after_bytes,
+        };
+        let status = follow::<E, S>(watched, config.id, stop.clone(), stopping.clone());
         let reads = reader::start::<E, S>(raft.clone(), config.read_wait, stopping.clone());
         let handler = Arc::new(Mutex::new(None));
         let server = Arc::new(Server {
@@ -127,7 +133,7 @@ impl<E: Env, S: StateMachine> Node<E, S> {
             raft: raft.clone(),
             gate,
             links: links.clone(),
-            applied: Arc::clone(&applied),
+            progress: Arc::clone(&progress),
         };
         drop(Rt::<E>::spawn(join.run(stopping)));
         let inner = Inner {
@@ -137,7 +143,7 @@ impl<E: Env, S: StateMachine> Node<E, S> {
             links,
             handler,
             status,
-            applied,
+            progress,
             reads,
             proposals: AtomicUsize::new(0),
             stop: Mutex::new(stop),
@@ -213,7 +219,7 @@ impl<E: Env, S: StateMachine> Node<E, S> {
     /// Index of the last entry applied to the state machine, 0 when there is none. Entry 0 is the
     /// cluster's first membership, so 0 also means that no command was applied.
     pub fn applied_index(&self) -> u64 {
-        self.inner.applied.load(Ordering::Acquire).saturating_sub(1)
+        self.inner.progress.applied.load(Ordering::Acquire).saturating_sub(1)
     }
 
     /// Says who answers requests that other members forward here. Until then they are refused.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flurm_rt::{
     AsyncRuntime, Env, Instant, Listener, Mpsc, MpscReceiver, MpscSender, Net, Select2,
-    TryRecvError,
+    TryRecvError, WatchReceiver,
 };
 use openraft::raft::TransferLeaderRequest;
 use tokio::io::{ReadHalf, WriteHalf};
@@ -341,9 +341,26 @@ impl<E: Env, S: StateMachine, H: Handshake> Server<E, S, H> {
     async fn install(&self, peer: u64, incoming: Incoming) -> Result<Reply, String> {
         self.check(peer, incoming.vote, true)?;
         let meta = SnapshotMeta::try_from(incoming.meta)?;
+        self.check_snapshot(&meta, incoming.vote.term)?;
         let snapshot = openraft::Snapshot { meta, snapshot: Bytes::from(incoming.data) };
         let done = self.raft.install_full_snapshot(Vote::from(incoming.vote), snapshot).await;
         Ok(Reply::SnapshotDone(done.map_err(|error| error.to_string())?.vote.into()))
+    }
+
+    /// openraft stops a member that is given a snapshot no leader can have.
+    fn check_snapshot(&self, meta: &SnapshotMeta, leader_term: u64) -> Result<(), String> {
+        let Some(last) = meta.last_log_id else {
+            return Err("the snapshot is of nothing".to_owned());
+        };
+        let metrics = self.raft.metrics();
+        let committed = metrics.borrow_watched().local_committed;
+        let fits = committed.is_none_or(|committed| {
+            last == committed || (last < committed) == (last.index < committed.index)
+        });
+        if leader_term < last.leader_id.term || !fits {
+            return Err("the snapshot contradicts its leader or what is committed".to_owned());
+        }
+        Ok(())
     }
 
     async fn forward(&self, peer: u64, bytes: Blob) -> Result<Reply, String> {
@@ -366,18 +383,16 @@ enum Work {
 
 /// What this member knows of the cluster.
 pub(crate) fn survey<E: Env, S: StateMachine>(raft: &Raft<E, S>, gate: &Gate) -> Survey {
-    use flurm_rt::WatchReceiver;
     let metrics = raft.metrics();
     let metrics = metrics.borrow_watched();
-    let committed = metrics.local_committed.max(metrics.last_applied).map(|id| id.index);
     Survey {
         joining: gate.phase() != Phase::Open,
         established: metrics.vote.is_committed()
-            || committed.is_some()
+            || metrics.last_applied.is_some()
             || metrics.last_log_index.is_some_and(|index| 0 < index),
         term: metrics.current_term,
         leads: metrics.vote.is_committed() && metrics.current_leader == Some(metrics.id),
-        committed,
+        last: metrics.last_log_index,
     }
 }
 

@@ -1,8 +1,12 @@
 //! What a node knows of itself and of its cluster, for waiting and for showing.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use flurm_rt::{AsyncRuntime, Env, Watch, WatchReceiver, WatchSender};
 use openraft::{RaftMetrics, ServerState};
 
+use crate::applier::Progress;
 use crate::link::StopWatch;
 use crate::machine::StateMachine;
 use crate::server::Raft;
@@ -153,10 +157,28 @@ fn status_of<E: Env>(metrics: &Metrics<E>) -> Status {
     }
 }
 
+/// What is followed.
+pub(crate) struct Watched<E: Env, S: StateMachine> {
+    pub(crate) raft: Raft<E, S>,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) snapshot_after_bytes: u64,
+}
+
+impl<E: Env, S: StateMachine> Watched<E, S> {
+    /// Has a snapshot made when the log has grown long in bytes.
+    async fn bound_memory(&self) {
+        if self.snapshot_after_bytes <= self.progress.bytes.load(Ordering::Acquire) {
+            self.progress.bytes.store(0, Ordering::Release);
+            // It fails only when the node has stopped, which is seen next.
+            drop(self.raft.trigger().snapshot().await);
+        }
+    }
+}
+
 /// Starts the task that turns openraft's metrics into statuses. When openraft stops, so does
 /// everything else of this node.
 pub(crate) fn follow<E: Env, S: StateMachine>(
-    raft: Raft<E, S>,
+    watched: Watched<E, S>,
     id: u64,
     stop: Sender<E, bool>,
     mut stopping: StopWatch<E>,
@@ -164,8 +186,7 @@ pub(crate) fn follow<E: Env, S: StateMachine>(
     let (sender, receiver) =
         <<E::Rt as AsyncRuntime>::Watch as Watch>::channel(Status::initial(id));
     drop(E::Rt::spawn(async move {
-        let mut metrics = raft.metrics();
-        drop(raft);
+        let mut metrics = watched.raft.metrics();
         loop {
             let status = status_of::<E>(&metrics.borrow_and_update());
             let stopped = status.stopped.clone();
@@ -177,6 +198,7 @@ pub(crate) fn follow<E: Env, S: StateMachine>(
                 stop.send_if_different(true);
                 return;
             }
+            watched.bound_memory().await;
             if metrics.changed().await.is_err() {
                 return;
             }

@@ -390,6 +390,21 @@ async fn a_member_far_behind_gets_a_snapshot() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_commands_bring_a_snapshot_early() {
+    let cluster = Cluster::started("large", 21355, 1, |config| {
+        config.limits.snapshot_after_bytes = 4 << 20;
+        config.keep_behind_snapshot = 2;
+    })
+    .await;
+    for at in 0..30_u8 {
+        cluster.propose(&vec![at; 512 << 10]).await;
+    }
+    let mut watch = cluster.places[0].node().watch();
+    let kept = |status: &Status| status.purged.is_some_and(|purged| 10 < purged);
+    within(10, "a snapshot", watch.until(kept)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_lost_its_disk_gets_everything_again() {
     let mut cluster = Cluster::started("lost", 21360, 3, plain).await;
     let mut last = 0;

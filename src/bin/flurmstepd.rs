@@ -17,10 +17,11 @@ const PROGRAM: &str = "flurmstepd";
 /// Stands for `--folder`, which has no letter.
 const FOLDER: char = 'Φ';
 
-const HELP: &str = "Usage: flurmstepd -f FILE --folder FOLDER [-v]
+const HELP: &str = "Usage: flurmstepd -f FILE [-N NODE] --folder FOLDER [-v]
   -f FILE           slurm.conf to use.
       --folder DIR  Folder of the attempt in the node's spool.
   -h                Print this help.
+  -N NODE           Name of the node (default: by the machine's host name).
   -v                Log more. May be given several times.
   -V                Print the version.
 Started by flurmd; there is no use in starting it by hand.";
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     let known = [
         value('f', None),
         flag('h', Some("help")),
+        value('N', None),
         flag('v', None),
         flag('V', Some("version")),
         value(FOLDER, Some("folder")),
@@ -63,20 +65,18 @@ fn prepare(given: &Given) -> Result<(Daemon, PathBuf, PathBuf), String> {
     let folder = given.value(FOLDER).ok_or("--folder is missing")?;
     let path = startup::conf_path(given.value('f')).map_err(|error| error.to_string())?;
     let conf = conf_files::slurm_conf(&path).map_err(|found| conf_files::errors(&found))?;
-    let folder = PathBuf::from(folder);
-    let node = own_node::of_attempt(&conf, &folder);
+    let node = own_node::find(&conf, given.value('N'))?;
     let level = conf.text("SlurmdDebug");
     let verbosity = Verbosity::parse(level);
     let verbosity = verbosity.ok_or_else(|| format!("SlurmdDebug: unknown level {level:?}"))?;
-    let pattern = &conf.paths.slurmd_log_file;
     let log = Settings {
         program: PROGRAM,
-        file: node.and_then(|node| startup::file(&Paths::for_node(pattern, node))),
+        file: startup::file(&Paths::for_node(&conf.paths.slurmd_log_file, node)),
         stderr: true,
         verbosity: verbosity.raised(given.count('v')),
     };
     // The node daemon has detached it already.
     let mode = Mode::Foreground;
     let daemon = Daemon { program: PROGRAM, mode, pid_file: None, log, user: None, nice: None };
-    Ok((daemon, path, folder))
+    Ok((daemon, path, PathBuf::from(folder)))
 }

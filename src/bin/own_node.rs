@@ -32,16 +32,6 @@ pub fn find<'a>(conf: &'a Conf, name: Option<&str>) -> Result<&'a NodeConf, Stri
     found.ok_or_else(|| format!("slurm.conf has no node with NodeHostname={hostname}"))
 }
 
-/// The node whose spool holds the folder of an attempt. Where several nodes share one pattern, each
-/// on a machine of its own, it is the one of this machine.
-pub fn of_attempt<'a>(conf: &'a Conf, folder: &Path) -> Option<&'a NodeConf> {
-    let spool = folder.parent()?;
-    let hostname = Tokio::new().hostname();
-    let holds = |node: &&NodeConf| Path::new(&conf.paths.slurmd_spool_dir(node)) == spool;
-    let mut here = conf.nodes.iter().filter(holds).filter(|node| short(&node.hostname) == hostname);
-    here.next().or_else(|| conf.nodes.iter().find(holds))
-}
-
 fn short(name: &str) -> &str {
     name.split('.').next().unwrap_or(name)
 }

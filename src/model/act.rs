@@ -6,8 +6,8 @@ use crate::apply::{Events, Outcome};
 use crate::life::{Ending, hold_for};
 use crate::signals::{SIGCONT, SIGKILL, SIGSTOP};
 use crate::{
-    Cluster, EndCause, Errno, Event, Hold, Job, JobBase, JobFlags, Launch, Reason, Refusal, Reply,
-    RequeueFlags, SignalRequest,
+    Actor, Cluster, EndCause, Errno, Event, Hold, Job, JobBase, JobFlags, Launch, Reason, Refusal,
+    Reply, RequeueFlags, SignalRequest,
 };
 
 /// `KILL_JOB_BATCH`: the batch script only.
@@ -22,6 +22,7 @@ impl Cluster {
         &mut self,
         at: Time,
         id: JobId,
+        by: Actor,
         signal: u16,
         flags: u16,
         events: &mut Events,
@@ -30,9 +31,13 @@ impl Cluster {
         let kills = signal == SIGKILL;
         let whole = flags & (KILL_STEPS_ONLY | KILL_JOB_BATCH) == 0;
         match job.base {
-            JobBase::Pending if kills => Ok(self.cancel_pending(at, id, events)),
+            JobBase::Pending if kills => {
+                self.change_job(at, id, |job, _| job.ended_by = Some(by.uid));
+                Ok(self.cancel_pending(at, id, JobBase::Cancelled, events))
+            }
             JobBase::Pending => Err(Refusal::from(Errno::TransitionStateNoUpdate)),
             JobBase::Running | JobBase::Suspended if kills && whole => {
+                self.change_job(at, id, |job, _| job.ended_by = Some(by.uid));
                 let ending = Ending::new(JobBase::Cancelled, EndCause::Killed, Reason::None);
                 self.end_attempt(at, id, ending, events);
                 Ok(Reply::Done)
@@ -44,9 +49,9 @@ impl Cluster {
     }
 
     /// A waiting job is over at once; one that is being cleaned up stays so, but does not return.
-    fn cancel_pending(&mut self, at: Time, id: JobId, events: &mut Events) -> Reply {
+    fn cancel_pending(&mut self, at: Time, id: JobId, base: JobBase, events: &mut Events) -> Reply {
         self.change_job(at, id, |job, _| {
-            job.base = JobBase::Cancelled;
+            job.base = base;
             job.flags.set(JobFlags::REQUEUE_HOLD | JobFlags::SPECIAL_EXIT, false);
             job.reason = Reason::None;
             job.reason_text.clear();
@@ -58,6 +63,32 @@ impl Cluster {
         });
         events.push(Event::JobChanged(id));
         self.settle_end(at, id, events);
+        Reply::Done
+    }
+
+    /// A job that waited so long that it could not end before its deadline.
+    pub(crate) fn miss_deadline(&mut self, at: Time, id: JobId, events: &mut Events) -> Reply {
+        let reply = self.cancel_pending(at, id, JobBase::Deadline, events);
+        self.change_job(at, id, |job, _| job.reason = Reason::Deadline);
+        reply
+    }
+
+    pub(crate) fn warn(
+        &mut self,
+        at: Time,
+        id: JobId,
+        attempt: AttemptId,
+        events: &mut Events,
+    ) -> Reply {
+        if !self.warnings_due(at).any(|due| due == (id, attempt)) {
+            return Reply::Stale;
+        }
+        self.change_job(at, id, |job, _| job.warned = true);
+        events.push(Event::JobChanged(id));
+        let warning =
+            self.jobs[&id].spec.warning.expect("a warning is due only where one is asked");
+        // A refusal means that the job has no batch script to warn: then nobody is to be told.
+        let _ = self.send_signal(at, id, warning.signal, warning.flags, events);
         Reply::Done
     }
 

@@ -3,7 +3,7 @@
 //! Applying is total: a command that cannot be done is answered with a refusal and changes nothing
 //! but the time. Reports of nodes that come late or twice are answered with `Reply::Stale`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flurm_base::{AttemptId, JobId, Time};
 
@@ -27,6 +27,8 @@ impl Cluster {
         let mut events = Vec::new();
         let outcome = self.dispatch(command, &mut events);
         let reply = outcome.unwrap_or_else(Reply::Refused);
+        let mut seen = BTreeSet::new();
+        events.retain(|event| seen.insert(event.clone()));
         Applied { reply, events }
     }
 
@@ -40,8 +42,8 @@ impl Cluster {
             Command::Requeue { at, job, by: _, flags } => {
                 self.requeue_by_hand(*at, *job, *flags, events)
             }
-            Command::Kill { at, job, by: _, signal, flags } => {
-                self.kill(*at, *job, *signal, *flags, events)
+            Command::Kill { at, job, by, signal, flags } => {
+                self.kill(*at, *job, *by, *signal, *flags, events)
             }
             Command::Schedule { at, starts, reasons } => {
                 Ok(self.schedule(*at, starts, reasons, events))
@@ -80,6 +82,7 @@ impl Cluster {
                 self.delete_partition(*at, partition, events)
             }
             Command::Purge { at } => Ok(self.purge(*at, events)),
+            Command::Warn { at, job, attempt } => Ok(self.warn(*at, *job, *attempt, events)),
         }
     }
 
@@ -138,10 +141,7 @@ impl Cluster {
     /// Says that a node looks different.
     pub(crate) fn touch_node(&mut self, at: Time, name: &NodeName, events: &mut Events) {
         self.updated.nodes = self.updated.nodes.max(at);
-        let event = Event::NodeChanged(name.clone());
-        if !events.contains(&event) {
-            events.push(event);
-        }
+        events.push(Event::NodeChanged(name.clone()));
     }
 
     /// A new attempt's id, larger than any before: cluster, milliseconds and a counter, as Slurm

@@ -179,14 +179,25 @@ impl Cluster {
         self.index.users.get(&uid).map_or((0, 0), |counts| (counts.pending, counts.running))
     }
 
-    /// The earliest time at which a running attempt passes its limit.
+    /// The earliest time at which a job passes its limit or deadline.
     pub fn time_limit_next(&self) -> Option<Time> {
         self.index.deadlines.first().map(|(at, _)| *at)
     }
 
-    /// Running attempts whose limit has passed: each deserves `Command::TimeLimitReached`.
+    /// Attempts whose limit or deadline has passed: each deserves `Command::TimeLimitReached`.
     pub fn time_limits_reached(&self, now: Time) -> impl Iterator<Item = (JobId, AttemptId)> {
         let due = self.index.deadlines.iter().take_while(move |(at, _)| *at <= now);
+        due.map(|(_, id)| (*id, self.jobs[id].attempt))
+    }
+
+    /// The earliest time at which a running attempt is to be warned of its end (`--signal`).
+    pub fn warning_next(&self) -> Option<Time> {
+        self.index.warnings.first().map(|(at, _)| *at)
+    }
+
+    /// Running attempts to be warned: each deserves `Command::Warn`.
+    pub fn warnings_due(&self, now: Time) -> impl Iterator<Item = (JobId, AttemptId)> {
+        let due = self.index.warnings.iter().take_while(move |(at, _)| *at <= now);
         due.map(|(_, id)| (*id, self.jobs[id].attempt))
     }
 

@@ -342,7 +342,7 @@ pub enum Command {
         /// Which of its signals.
         sequence: u32,
     },
-    /// The leader saw a running attempt pass its limit.
+    /// The leader saw a job pass its time limit or its deadline.
     TimeLimitReached {
         /// When.
         at: Time,
@@ -424,6 +424,15 @@ pub enum Command {
     Purge {
         /// When.
         at: Time,
+    },
+    /// The leader saw that a running attempt is due the signal that announces its end.
+    Warn {
+        /// When.
+        at: Time,
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
     },
 }
 

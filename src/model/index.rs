@@ -23,6 +23,7 @@ pub(crate) struct Index {
     pub(crate) pending: BTreeSet<(Reverse<u32>, Time, JobId)>,
     pub(crate) begins: BTreeSet<(Time, JobId)>,
     pub(crate) deadlines: BTreeSet<(Time, JobId)>,
+    pub(crate) warnings: BTreeSet<(Time, JobId)>,
     pub(crate) launching: BTreeSet<JobId>,
     pub(crate) ending: BTreeSet<JobId>,
     pub(crate) signalling: BTreeSet<JobId>,
@@ -34,6 +35,7 @@ pub(crate) struct Index {
     pub(crate) requests_by_age: BTreeSet<(Time, RequestKey)>,
     pub(crate) node_order: Vec<NodeName>,
     pub(crate) partition_order: Vec<PartitionName>,
+    pub(crate) members: BTreeMap<PartitionName, BTreeSet<NodeName>>,
 }
 
 impl Index {
@@ -60,6 +62,10 @@ impl Index {
             cluster.partitions.values().map(|p| (p.index, &p.conf.name)).collect();
         partitions.sort();
         self.partition_order = partitions.into_iter().map(|(_, name)| name.clone()).collect();
+        let members = |partition: &Partition| {
+            (partition.conf.name.clone(), partition.conf.nodes.iter().cloned().collect())
+        };
+        self.members = cluster.partitions.values().map(members).collect();
     }
 
     /// Takes a job in.
@@ -82,8 +88,11 @@ impl Index {
                 put(&mut self.begins, (begin, id), add);
             }
         }
-        if let (Some(end), Limit::Max(minutes)) = (job.time_limit_end(), over_time) {
-            put(&mut self.deadlines, (end + Span::secs(u64::from(minutes) * 60), id), add);
+        if let Some(due) = end_due(job, over_time) {
+            put(&mut self.deadlines, (due, id), add);
+        }
+        if let Some(due) = job.warning_due() {
+            put(&mut self.warnings, (due, id), add);
         }
         if let Launch::Needed { .. } = job.launch {
             put(&mut self.launching, id, add);
@@ -133,6 +142,18 @@ impl Index {
                 self.node_use.remove(&share.node);
             }
         }
+    }
+}
+
+/// When the passing of time ends a job: at its limit with what it may run over, or its deadline.
+pub(crate) fn end_due(job: &Job, over_time: Limit) -> Option<Time> {
+    let limit = match (job.time_limit_end(), over_time) {
+        (Some(end), Limit::Max(minutes)) => Some(end + Span::secs(u64::from(minutes) * 60)),
+        (Some(_), Limit::Unlimited) | (None, _) => None,
+    };
+    match (limit, job.deadline_due()) {
+        (Some(limit), Some(deadline)) => Some(limit.min(deadline)),
+        (limit, deadline) => limit.or(deadline),
     }
 }
 

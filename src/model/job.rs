@@ -265,6 +265,10 @@ pub struct Job {
     pub restarts: u16,
     /// Launch failures in a row; too many of them hold the job.
     pub launch_failures: u16,
+    /// Who ended it by hand.
+    pub ended_by: Option<u32>,
+    /// The signal that announces the end (`--signal`) was sent to the current attempt.
+    pub warned: bool,
     /// Node whose failure ended or requeued it.
     pub failed_node: Option<NodeName>,
     /// Signals its nodes are still to be told of.
@@ -296,6 +300,30 @@ impl Job {
                 Some(start + Span::secs(u64::from(minutes) * 60))
             }
             (_, _, Limit::Max(_) | Limit::Unlimited) => None,
+        }
+    }
+
+    /// When the signal that announces the end is due; `None` when none is, or it was sent.
+    pub fn warning_due(&self) -> Option<Time> {
+        let warning = self.spec.warning.filter(|warning| warning.signal > 0 && !self.warned)?;
+        let end = self.time_limit_end()?;
+        Some(end - Span::secs(u64::from(warning.before_s)))
+    }
+
+    /// When its deadline ends it: while it waits, once it could not end in time any more.
+    pub fn deadline_due(&self) -> Option<Time> {
+        let deadline = self.spec.deadline?;
+        match self.base {
+            JobBase::Pending => {
+                let shortest = self.spec.time_min.map_or(self.time_limit, Limit::Max);
+                let minutes = match shortest {
+                    Limit::Max(minutes) => u64::from(minutes),
+                    Limit::Unlimited => 0,
+                };
+                Some(deadline - Span::secs(minutes * 60) + Span(1))
+            }
+            JobBase::Running | JobBase::Suspended => Some(deadline),
+            _ => None,
         }
     }
 

@@ -567,3 +567,81 @@ fn a_job_waits_for_its_begin_time() {
     kit.starts(job, &["n1"]);
     assert_eq!(kit.job(job).base, JobBase::Running);
 }
+
+#[test]
+fn the_end_of_a_batch_script_is_believed_only_from_its_own_node() {
+    let mut kit = Kit::new(2);
+    let size = Size { nodes_min: 2, cpus_min: 2, ..spec().size };
+    let job = kit.try_submit(JobSpec { size, ..spec() }).expect("accepted");
+    kit.starts(job, &["n1", "n2"]);
+    assert_eq!(kit.launches(job, "n2"), Reply::Stale);
+    kit.launches(job, "n1");
+    assert_eq!(kit.ends(job, "n2", 0), Reply::Stale);
+    assert_eq!(kit.state(job), "Running");
+}
+
+#[test]
+fn a_job_that_cannot_end_before_its_deadline_is_ended() {
+    let mut kit = Kit::new(1);
+    let deadline = Some(kit.now + flurm_base::Span::secs(3_700));
+    let job = kit.try_submit(JobSpec { deadline, ..spec() }).expect("there is time for an hour");
+    let attempt = kit.attempt(job);
+    kit.passes(100);
+    let late = |kit: &mut Kit| {
+        let at = kit.now;
+        kit.apply(&Command::TimeLimitReached { at, job, attempt }).reply
+    };
+    assert_eq!(late(&mut kit), Reply::Stale, "it could end just in time");
+    kit.passes(1);
+    assert_eq!(late(&mut kit), Reply::Done);
+    assert_eq!(kit.state(job), "Deadline");
+    assert_eq!(kit.job(job).reason, Reason::Deadline);
+}
+
+#[test]
+fn a_running_job_ends_at_its_deadline() {
+    let mut kit = Kit::new(1);
+    let deadline = Some(kit.now + flurm_base::Span::secs(3_700));
+    let job = kit.try_submit(JobSpec { deadline, ..spec() }).expect("accepted");
+    kit.starts(job, &["n1"]);
+    let long = JobChanges { time_limit: Some(Limit::Unlimited), ..Default::default() };
+    kit.updates(job, ROOT, long);
+    assert_eq!(kit.cluster.time_limit_next(), deadline);
+    kit.passes(3_700);
+    let (at, attempt) = (kit.now, kit.attempt(job));
+    kit.apply(&Command::TimeLimitReached { at, job, attempt });
+    assert_eq!(kit.state(job), "Deadline+COMPLETING");
+}
+
+#[test]
+fn a_job_is_warned_of_its_end_once_in_each_attempt() {
+    let mut kit = Kit::new(1);
+    let warning = Some(crate::Warning { signal: 10, before_s: 60, flags: 1 });
+    let job = kit.try_submit(JobSpec { warning, ..spec() }).expect("accepted");
+    for _run in 0..2 {
+        kit.starts(job, &["n1"]);
+        kit.launches(job, "n1");
+        let (attempt, due) = (kit.attempt(job), kit.now + flurm_base::Span::secs(3_540));
+        assert_eq!(kit.cluster.warning_next(), Some(due));
+        let early = Command::Warn { at: kit.now, job, attempt };
+        assert_eq!(kit.apply(&early).reply, Reply::Stale);
+        kit.passes(3_540);
+        let warn = Command::Warn { at: kit.now, job, attempt };
+        assert_eq!(kit.apply(&warn).reply, Reply::Done);
+        assert_eq!(kit.orders(), ["signal 1 10"]);
+        assert_eq!(kit.apply(&warn).reply, Reply::Stale);
+        assert_eq!(kit.cluster.warning_next(), None);
+        kit.requeues(job);
+        kit.epilog(job, "n1");
+    }
+}
+
+#[test]
+fn it_is_remembered_who_ended_a_job() {
+    let mut kit = Kit::new(1);
+    let (first, second) = (kit.runs("n1"), kit.submits());
+    kit.cancels(first, ROOT);
+    kit.cancels(second, ALICE);
+    assert_eq!(kit.job(first).ended_by, Some(ROOT.uid));
+    assert_eq!(kit.job(second).ended_by, Some(ALICE.uid));
+}

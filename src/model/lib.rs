@@ -50,6 +50,8 @@ pub use settings::{Config, EnforcePartLimits, ReturnToService, Select, SelectUni
 pub use spec::{Batch, JobSpec, Mail, OpenMode, Requests, Sharing, Size, Streams, Warning};
 
 #[cfg(test)]
+mod format_tests;
+#[cfg(test)]
 mod job_tests;
 #[cfg(test)]
 mod kit;

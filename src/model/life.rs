@@ -128,6 +128,8 @@ impl Cluster {
             job.exit_status = 0;
             job.derived_exit_status = 0;
             job.partition = job.partitions[0].clone();
+            job.ended_by = None;
+            job.warned = false;
             if !job.time_limit_fixed {
                 job.time_limit = job.spec.time_limit.unwrap_or(job.time_limit);
             }
@@ -356,7 +358,16 @@ impl Cluster {
         if !due {
             return Reply::Stale;
         }
-        let ending = Ending::new(JobBase::Timeout, EndCause::TimeLimit, Reason::TimeLimit);
+        let job = &self.jobs[&id];
+        let late = job.deadline_due().is_some_and(|due| due <= at);
+        if job.base == JobBase::Pending {
+            return self.miss_deadline(at, id, events);
+        }
+        let (base, reason) = match late {
+            true => (JobBase::Deadline, Reason::Deadline),
+            false => (JobBase::Timeout, Reason::TimeLimit),
+        };
+        let ending = Ending::new(base, EndCause::TimeLimit, reason);
         self.end_attempt(at, id, ending, events);
         Reply::Done
     }

@@ -64,10 +64,16 @@ impl Step {
             _ => ["short", "main"].map(PartitionName::from).to_vec(),
         };
         let batch = if self.job.is_multiple_of(5) { None } else { spec().batch };
+        let warning = self.x.is_multiple_of(5).then_some(crate::Warning {
+            signal: 10,
+            before_s: 3_000,
+            flags: u16::from(self.node % 2),
+        });
         JobSpec {
             size,
             partitions,
             batch,
+            warning,
             requeue: Some(!self.job.is_multiple_of(3)),
             kill_on_node_fail: !self.job.is_multiple_of(4),
             priority: self.job.is_multiple_of(7).then_some(0),
@@ -146,9 +152,10 @@ impl Step {
             22 => self.operator_command(at, node),
             23 => self.update_command(at, job),
             24 => self.configuration(at),
-            _ => match self.x % 4 {
+            _ => match self.x % 5 {
                 0 => Command::Purge { at },
                 1 => Command::TimeLimitReached { at, job, attempt },
+                4 => Command::Warn { at, job, attempt },
                 2 => Command::SignalDelivered { job, attempt, sequence: u32::from(self.node % 2) },
                 _ => Command::NodeNotResponding { at, node },
             },

@@ -64,9 +64,10 @@ impl Cluster {
             return Err(StartRefusal::Partition);
         }
         check_placements(job, &start.placements)?;
+        let members = &self.index.members[&start.partition];
         for placement in &start.placements {
             let node = self.nodes.get(&placement.node).ok_or(StartRefusal::Node)?;
-            if !node.is_usable() || !partition.conf.nodes.contains(&placement.node) {
+            if !node.is_usable() || !members.contains(&placement.node) {
                 return Err(StartRefusal::Node);
             }
             self.check_room(job, node, placement)?;
@@ -127,6 +128,7 @@ impl Cluster {
             }
             job.end_cause = None;
             job.failed_node = None;
+            job.warned = false;
             job.launch = if job.is_batch() { Launch::Needed { since: at } } else { Launch::None };
         });
         for placement in &start.placements {

@@ -99,6 +99,8 @@ impl Cluster {
             derived_exit_status: 0,
             restarts: 0,
             launch_failures: 0,
+            ended_by: None,
+            warned: false,
             failed_node: None,
             signals: Vec::new(),
             signal_next: 0,

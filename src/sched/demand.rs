@@ -131,6 +131,9 @@ impl Demand {
         let cpus = self.cpus_on(node, units);
         let memory_mb = self.memory_on(node, cpus);
         let allowed = self.whole_node || self.cpus_per_node_max.allows(Limit::Max(cpus));
+        if flurm_base::planted::is("model_grants_more_than_a_node_has") {
+            return cpus <= node.cpus;
+        }
         let cpus_free = node.cpus.saturating_sub(node.cpus_used);
         let memory_free = node.memory_mb.saturating_sub(node.memory_used_mb);
         allowed && cpus <= cpus_free && memory_mb <= memory_free

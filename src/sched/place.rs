@@ -14,7 +14,8 @@ struct Room {
     required: bool,
 }
 
-/// Places a job on some of the nodes at `candidates` (lightest first), or says `None`.
+/// Places a job on some of the nodes at `candidates` (lightest first), or says `None`. Each
+/// placement comes with its node's position.
 ///
 /// Nodes are taken in groups of equal weight, lightest first, until those at hand suffice; within
 /// them as few nodes as possible, the first ones if they do, else the roomiest.
@@ -22,7 +23,7 @@ pub(crate) fn place(
     demand: &Demand,
     nodes: &[NodeView],
     candidates: &[usize],
-) -> Option<Vec<Placement>> {
+) -> Option<Vec<(usize, Placement)>> {
     let room = |at: &usize| {
         let node = &nodes[*at];
         let units = if demand.suits(node) { demand.units_on(node) } else { 0 };
@@ -112,10 +113,11 @@ fn units_of(rooms: &[Room]) -> u64 {
 }
 
 /// One unit on every chosen node, then as many as fit, in order.
-fn distribute(demand: &Demand, nodes: &[NodeView], chosen: Vec<Room>) -> Vec<Placement> {
+fn distribute(demand: &Demand, nodes: &[NodeView], chosen: Vec<Room>) -> Vec<(usize, Placement)> {
     let count = u32::try_from(chosen.len()).expect("chosen nodes are within a u32 limit");
     let mut rest = demand.units.saturating_sub(count);
     let mut placements: Vec<Placement> = Vec::with_capacity(chosen.len());
+    let places: Vec<usize> = chosen.iter().map(|room| room.at).collect();
     for room in chosen {
         let more = rest.min(room.units - 1);
         rest -= more;
@@ -123,5 +125,5 @@ fn distribute(demand: &Demand, nodes: &[NodeView], chosen: Vec<Room>) -> Vec<Pla
     }
     assert_eq!(rest, 0, "chosen nodes have room for all units");
     demand.trim_tasks(&mut placements);
-    placements
+    places.into_iter().zip(placements).collect()
 }

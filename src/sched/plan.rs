@@ -209,15 +209,15 @@ impl<'a> Pass<'a> {
         None
     }
 
-    fn start(&mut self, job: &JobView, partition: &PartitionView, placements: Vec<Placement>) {
-        for part in &placements {
-            let node = self.nodes.iter_mut().find(|node| node.name == part.node);
-            let node = node.expect("placements name nodes of the snapshot");
+    fn start(&mut self, job: &JobView, partition: &PartitionView, placed: Vec<(usize, Placement)>) {
+        for (at, part) in &placed {
+            let node = &mut self.nodes[*at];
             node.cpus_used += part.cpus;
             node.memory_used_mb += part.memory_mb;
             node.jobs += 1;
             node.whole_node_taken |= part.whole_node;
-            assert!(node.cpus_used <= node.cpus, "a node was given out twice");
+            let planted = flurm_base::planted::is("model_grants_more_than_a_node_has");
+            assert!(node.cpus_used <= node.cpus || planted, "a node was given out twice");
         }
         self.started.insert(job.id);
         self.reasons.remove(&job.id);
@@ -225,7 +225,7 @@ impl<'a> Pass<'a> {
             job: job.id,
             attempt: job.attempt,
             partition: partition.conf.name.clone(),
-            placements,
+            placements: placed.into_iter().map(|(_, part)| part).collect(),
         });
     }
 

@@ -1,0 +1,170 @@
+//! Stored bytes: what a release wrote, every later one reads.
+//!
+//! `golden/v1.txt` holds a name and the bytes, in hexadecimal, of a command of every kind and of a
+//! snapshot. When a stored type changes, `FORMAT_VERSION` grows, a new file is added, and the old
+//! one must still be read.
+
+use std::collections::BTreeMap;
+
+use flurm_base::{AttemptId, JobId, RequestKey, Time, hex};
+
+use crate::kit::{ALICE, Kit, ROOT, config, facts, name, spec};
+use crate::{
+    BatchEnd, Cluster, CodecError, Command, DownCause, JobChanges, Limit, NodeChanges,
+    NodeStateChange, PartitionName, Placement, PriorityChange, Reason, RequeueFlags, Start,
+};
+
+const GOLDEN: &str = include_str!("golden/v1.txt");
+
+fn golden() -> BTreeMap<&'static str, Vec<u8>> {
+    let entry = |line: &'static str| {
+        let (name, bytes) = line.split_once(' ').expect("a name and bytes");
+        (name, hex::decode(bytes).expect("hexadecimal"))
+    };
+    GOLDEN.lines().map(entry).collect()
+}
+
+/// One command of every kind.
+fn commands() -> Vec<(&'static str, Command)> {
+    let (at, job, attempt, node) = (Time(1_234_567), JobId(7), AttemptId(300), name("n1"));
+    let mut all = people(at, job);
+    all.extend(nodes(at, job, attempt));
+    let part = Placement { node: node.clone(), cpus: 2, memory_mb: 99, tasks: 1, whole_node: true };
+    let partition = PartitionName::from("main");
+    let start = Start { job, attempt, partition, placements: vec![part] };
+    let reasons = vec![(JobId(8), Reason::Resources)];
+    all.push(("schedule", Command::Schedule { at, starts: vec![start], reasons }));
+    let confirmed = Command::LaunchConfirmed { at, job, attempt, node: node.clone() };
+    all.push(("launch_confirmed", confirmed));
+    let failed = Command::LaunchFailed { at, job, attempt, node: node.clone(), errno: 4022 };
+    all.push(("launch_failed", failed));
+    let end = BatchEnd {
+        job,
+        attempt,
+        node: node.clone(),
+        status: 256,
+        errno: 0,
+        out_of_memory: false,
+        node_restarted: true,
+    };
+    all.push(("batch_complete", Command::BatchComplete { at, end }));
+    all.push(("epilog_complete", Command::EpilogComplete { at, job, attempt, node, rc: 1 }));
+    all.push(("signal_delivered", Command::SignalDelivered { job, attempt, sequence: 3 }));
+    all.push(("time_limit_reached", Command::TimeLimitReached { at, job, attempt }));
+    all.push(("warn", Command::Warn { at, job, attempt }));
+    all.push(("purge", Command::Purge { at }));
+    all
+}
+
+fn people(at: Time, job: JobId) -> Vec<(&'static str, Command)> {
+    let key = Some(RequestKey([9; 16]));
+    let changes = JobChanges {
+        priority: Some(PriorityChange::Hold { as_user: true }),
+        time_limit: Some(Limit::Unlimited),
+        comment: Some(String::from("why")),
+        ..JobChanges::default()
+    };
+    let flags = RequeueFlags { hold: true, ..RequeueFlags::default() };
+    let partition = Box::new(config(2).partitions[1].clone());
+    let name = PartitionName::from("short");
+    vec![
+        ("configure", Command::Configure { at, config: Box::new(config(2)) }),
+        ("submit", Command::Submit { at, key, by: ALICE, spec: Box::new(spec()) }),
+        ("update", Command::Update { at, job, by: ROOT, changes: Box::new(changes) }),
+        ("requeue", Command::Requeue { at, job, by: ALICE, flags }),
+        ("kill", Command::Kill { at, job, by: ALICE, signal: 9, flags: 1 }),
+        ("update_partition", Command::UpdatePartition { at, by: ROOT, create: true, partition }),
+        ("delete_partition", Command::DeletePartition { at, by: ROOT, partition: name }),
+    ]
+}
+
+fn nodes(at: Time, job: JobId, attempt: AttemptId) -> Vec<(&'static str, Command)> {
+    let node = name("n1");
+    let changes = NodeChanges {
+        state: Some(NodeStateChange::Drain),
+        reason: Some(String::from("disk")),
+        ..NodeChanges::default()
+    };
+    let registered = Command::NodeRegistered {
+        at,
+        node: node.clone(),
+        facts: Box::new(facts()),
+        running: vec![(job, attempt)],
+    };
+    let responding = Command::NodeResponding {
+        at,
+        node: node.clone(),
+        cpu_load: Some(150),
+        free_memory_mb: None,
+    };
+    let update =
+        Command::UpdateNode { at, node: node.clone(), by: ROOT, changes: Box::new(changes) };
+    vec![
+        ("node_registered", registered),
+        ("node_responding", responding),
+        ("node_not_responding", Command::NodeNotResponding { at, node: node.clone() }),
+        ("node_down", Command::NodeDown { at, node, cause: DownCause::Silence }),
+        ("update_node", update),
+    ]
+}
+
+/// A cluster with a job in each stage of its life.
+fn cluster() -> Cluster {
+    let mut kit = Kit::new(2);
+    let ended = kit.runs("n1");
+    kit.ends(ended, "n1", 256);
+    kit.epilog(ended, "n1");
+    let ending = kit.runs("n1");
+    kit.cancels(ending, ALICE);
+    kit.runs("n2");
+    let launching = kit.submits();
+    kit.starts(launching, &["n2"]);
+    let held = kit.submits();
+    kit.holds(held, ROOT);
+    kit.submit_with(Some(RequestKey([1; 16])), ALICE, spec()).expect("accepted");
+    kit.operator("n2", NodeStateChange::Drain);
+    kit.cluster
+}
+
+#[test]
+fn every_kind_of_command_keeps_its_bytes() {
+    let golden = golden();
+    for (name, command) in commands() {
+        let bytes = command.encode();
+        let stored = golden.get(name).cloned().unwrap_or_default();
+        assert!(bytes == stored, "the bytes of a command differ:\n{name} {}", hex::encode(&bytes));
+        assert_eq!(Command::decode(&stored), Ok(command));
+    }
+    assert_eq!(golden.len(), commands().len() + 1, "and one snapshot");
+}
+
+#[test]
+fn a_snapshot_keeps_its_bytes() {
+    let bytes = cluster().snapshot();
+    let stored = golden().remove("snapshot").unwrap_or_default();
+    assert!(bytes == stored, "the bytes of a snapshot differ:\nsnapshot {}", hex::encode(&bytes));
+    let restored = Cluster::restore(&stored).expect("it is readable");
+    assert!(restored == cluster());
+    assert_eq!(restored.check(), Ok(()));
+    assert_eq!(restored.outstanding().count(), 2);
+}
+
+#[test]
+fn an_unknown_kind_of_command_is_an_error_and_not_skipped() {
+    let mut bytes = Command::Purge { at: Time(0) }.encode();
+    bytes[2] = 200;
+    let error = Command::decode(&bytes).expect_err("there is no such command");
+    assert!(matches!(error, CodecError::Content(_)), "{error}");
+}
+
+#[test]
+fn a_newer_format_and_foreign_bytes_are_told_apart() {
+    let bytes = Command::Purge { at: Time(0) }.encode();
+    let mut newer = bytes.clone();
+    newer[1] = 2;
+    assert_eq!(Command::decode(&newer), Err(CodecError::Version { found: 2 }));
+    assert_eq!(Cluster::restore(&bytes), Err(CodecError::Kind { found: Some(0xC1) }));
+    assert_eq!(Command::decode(&[]), Err(CodecError::Kind { found: None }));
+    let long = [bytes, vec![0]].concat();
+    assert!(matches!(Command::decode(&long), Err(CodecError::Content(_))));
+}

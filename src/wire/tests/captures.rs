@@ -2,11 +2,14 @@
 //! put together again without a difference, body included.
 //!
 //! `tests/captures/<release>/<number>_<what>.hex` holds one frame, length included, in hexadecimal;
-//! lines that start with `#` say what caused it.
+//! lines that start with `#` say what caused it. A line `# payload …` is what the credential in the
+//! frame held when its own daemon or key opened it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use flurm_wire::frame::{self, LENGTH_BYTES};
+use flurm_wire::hash::{Coverage, HashKind, check_hash, hash_block};
 use flurm_wire::{Message, Release, Wire, Writer};
 
 #[expect(clippy::disallowed_methods, reason = "a test reads its data")]
@@ -18,10 +21,23 @@ fn files_in(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test reads its data")]
+fn text_in(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
 fn bytes_in(path: &Path) -> Vec<u8> {
-    let text = std::fs::read_to_string(path).unwrap();
+    let text = text_in(path);
     let lines = text.lines().filter(|line| !line.starts_with('#'));
-    let digits: String = lines.flat_map(str::chars).filter(|c| !c.is_whitespace()).collect();
+    unhex(lines.flat_map(str::chars).filter(|c| !c.is_whitespace()).collect())
+}
+
+fn payload_in(path: &Path) -> Option<Vec<u8>> {
+    let text = text_in(path);
+    let payload = text.lines().find_map(|line| line.strip_prefix("# payload "));
+    payload.map(|digits| unhex(digits.to_owned()))
+}
+
+fn unhex(digits: String) -> Vec<u8> {
     let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
     (0..digits.len()).step_by(2).map(byte).collect()
 }
@@ -95,6 +111,24 @@ fn every_captured_frame_is_reproduced() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn credentials_cover_their_bodies() {
+    let mut kinds = BTreeSet::new();
+    for (_, path) in captures() {
+        let Some(payload) = payload_in(&path) else { continue };
+        let bytes = bytes_in(&path);
+        let parts = frame::split(&bytes[LENGTH_BYTES..]).unwrap();
+        let msg_type = parts.header.msg_type;
+        let coverage = check_hash(&payload, parts.body, msg_type);
+        assert_eq!(coverage, Ok(Coverage::Body), "{}", path.display());
+        let kind = if payload[0] == 2 { HashKind::K12 } else { HashKind::Sha3 };
+        assert_eq!(hash_block(kind, parts.body, msg_type), payload, "{}", path.display());
+        assert!(parts.auth.is_some_and(|auth| auth.has_payload()));
+        kinds.insert(payload[0]);
+    }
+    assert_eq!(kinds, BTreeSet::from([2, 4]), "both digests were captured");
 }
 
 #[test]

@@ -5,6 +5,8 @@
 //! lines that start with `#` say what caused it. A line `# payload …` is what the credential in the
 //! frame held when its own daemon or key opened it.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at a surprise")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

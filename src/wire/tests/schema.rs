@@ -1,6 +1,8 @@
 //! Layouts are written down twice: for machines in `schema.lock`, where a released row must never
 //! change, and for people in `docs/wire.md`. `UPDATE=1` rewrites both.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at a surprise")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;

@@ -35,6 +35,10 @@ impl<const LAST: u16> Codec<u32> for U16Until<LAST> {
         if g.release().version() <= LAST { u32::from(u16::sample(g)) } else { u32::sample(g) }
     }
 
+    fn view(value: &u32, v: &mut dyn Visitor) {
+        v.unsigned(u64::from(*value));
+    }
+
     fn schema(release: Release, s: &mut Schema) {
         s.kind(if release.version() <= LAST { "u16" } else { "u32" });
     }
@@ -61,6 +65,10 @@ impl<const LAST: u16> Codec<u64> for U32Until<LAST> {
 
     fn sample(g: &mut Gen) -> u64 {
         if g.release().version() <= LAST { u64::from(u32::sample(g)) } else { u64::sample(g) }
+    }
+
+    fn view(value: &u64, v: &mut dyn Visitor) {
+        v.unsigned(*value);
     }
 
     fn schema(release: Release, s: &mut Schema) {

@@ -53,6 +53,10 @@ impl Mode {
     }
 }
 
+/// What a daemon does when it is told to read its configuration again.
+pub type Reconfigure =
+    fn(Tokio, PathBuf) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
 /// How a daemon is to run.
 #[derive(Clone, Debug)]
 pub struct Daemon {
@@ -68,6 +72,9 @@ pub struct Daemon {
     pub user: Option<String>,
     /// The `-n` option.
     pub nice: Option<String>,
+    /// What SIGHUP does, and with which slurm.conf; `None` where a changed configuration is read
+    /// only at the start.
+    pub hangup: Option<(Reconfigure, PathBuf)>,
 }
 
 impl Daemon {
@@ -158,7 +165,7 @@ impl Daemon {
         self.announce(readiness).map_err(|error| error.to_string())?;
         tokio::select! {
             ended = &mut running => return ended.map_err(|error| error.to_string())?,
-            () = signals.until_stop(log) => {}
+            () = signals.until_stop(log, self.hangup.as_ref()) => {}
         }
         // When it ends by itself at this very moment, it needs no telling.
         let _ = stop.send(());
@@ -224,15 +231,12 @@ impl Signals {
     }
 
     /// Serves signals until one asks to stop.
-    async fn until_stop(&mut self, log: &Log) {
+    async fn until_stop(&mut self, log: &Log, hangup: Option<&(Reconfigure, PathBuf)>) {
         loop {
             tokio::select! {
                 _ = self.interrupt.recv() => break,
                 _ = self.terminate.recv() => break,
-                _ = self.hangup.recv() => tracing::warn!(
-                    "Reconfigure signal (SIGHUP) received: a changed configuration is read when the \
-                     daemon is started again"
-                ),
+                _ = self.hangup.recv() => on_hangup(hangup),
                 _ = self.rotate.recv() => {
                     tracing::info!("Logrotate signal (SIGUSR2) received");
                     if let Err(error) = log.reopen() {
@@ -244,4 +248,19 @@ impl Signals {
         }
         tracing::info!("Terminate signal (SIGINT or SIGTERM) received");
     }
+}
+
+/// Reads the configuration again, beside serving further signals.
+fn on_hangup(hangup: Option<&(Reconfigure, PathBuf)>) {
+    tracing::info!("Reconfigure signal (SIGHUP) received");
+    let Some((reconfigure, conf)) = hangup else {
+        tracing::warn!("a changed configuration is read when this daemon is started again");
+        return;
+    };
+    let reading = reconfigure(Tokio::new(), conf.clone());
+    tokio::spawn(async move {
+        if let Err(text) = reading.await {
+            tracing::error!("could not reconfigure: {text}");
+        }
+    });
 }

@@ -9,7 +9,9 @@ use flurm_bin::logging::{Settings, Verbosity};
 use flurm_bin::{conf_files, startup};
 use flurm_conf::Conf;
 use flurm_ctld::Identity;
-use flurm_host::controller;
+use flurm_host::{Setup, controller};
+use flurm_rt_tokio::Tokio;
+use flurm_wire::{Errno, Message};
 
 const PROGRAM: &str = "flurmctld";
 /// Stands for `--host`, which has no letter.
@@ -88,6 +90,7 @@ fn prepare(given: &Given) -> Result<(Daemon, PathBuf, Option<String>), String> {
         log: log(given, &conf, mode)?,
         user: Some(conf.slurm_user.clone()),
         nice: given.value('n').map(str::to_owned),
+        hangup: Some((|env, conf| Box::pin(reconfigure(env, conf)), path.clone())),
     };
     Ok((daemon, path, given.value(HOST).map(str::to_owned)))
 }
@@ -103,4 +106,17 @@ fn log(given: &Given, conf: &Conf, mode: Mode) -> Result<Settings, String> {
         stderr: mode.keeps_stderr(),
         verbosity: verbosity.raised(given.count('v')),
     })
+}
+
+/// What `scontrol reconfigure` does: the leading controller reads its files again, and what they say
+/// becomes part of the state that all controllers hold.
+async fn reconfigure(env: Tokio, conf: PathBuf) -> Result<(), String> {
+    let own = Identity { uid: startup::own_uid(), gid: startup::own_gid() };
+    let setup = Setup::load(env, &conf, own).await?;
+    let reply = setup.controllers().ask(&Message::RequestReconfigure, &mut 0).await;
+    match reply.map_err(|error| error.to_string())? {
+        Message::ResponseSlurmRc(answer) if answer.return_code == 0 => Ok(()),
+        Message::ResponseSlurmRc(answer) => Err(Errno(answer.return_code).to_string()),
+        other => Err(format!("unexpected reply {}", other.name())),
+    }
 }

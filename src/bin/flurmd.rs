@@ -10,6 +10,7 @@ use flurm_bin::{conf_files, own_node, startup};
 use flurm_conf::{Conf, NodeConf, Paths};
 use flurm_ctld::Identity;
 use flurm_host::node;
+use flurm_rt::Env;
 
 const PROGRAM: &str = "flurmd";
 /// Stands for `--conf-server`, which has no letter.
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
     }
     match prepare(&given) {
         Ok((daemon, prepared)) => daemon.run(move |env, stop| async move {
+            env.proc().log_containment();
             let options = node::Options {
                 conf: prepared.conf,
                 node_name: Some(prepared.node),
@@ -104,6 +106,7 @@ fn prepare(given: &Given) -> Result<(Daemon, Prepared), String> {
         // Only root may run jobs as their users, so the daemon stays what it is.
         user: None,
         nice: given.value('n').map(str::to_owned),
+        hangup: None,
     };
     let stepd = match given.value('d') {
         Some(path) => std::path::absolute(path),

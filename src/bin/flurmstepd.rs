@@ -77,6 +77,14 @@ fn prepare(given: &Given) -> Result<(Daemon, PathBuf, PathBuf), String> {
     };
     // The node daemon has detached it already.
     let mode = Mode::Foreground;
-    let daemon = Daemon { program: PROGRAM, mode, pid_file: None, log, user: None, nice: None };
+    let daemon = Daemon {
+        program: PROGRAM,
+        mode,
+        pid_file: None,
+        log,
+        user: None,
+        nice: None,
+        hangup: None,
+    };
     Ok((daemon, path, PathBuf::from(folder)))
 }

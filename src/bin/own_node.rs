@@ -70,7 +70,7 @@ pub fn fetch_conf(
     let mut text = String::new();
     for attempt in 0..FETCH_TRIES_MAX {
         if attempt > 0 {
-            eprintln!("could not get the configuration: {text}: trying again");
+            eprintln!("flurmd: could not get the configuration: {text}: trying again");
             std::thread::sleep(FETCH_PAUSE);
         }
         match runtime.block_on(fetch_once(servers, authinfo.value("socket"), node)) {

@@ -31,25 +31,13 @@ pub(crate) enum Backing {
 }
 
 impl Backing {
-    /// Looks at the machine and says once in the log what was found.
+    /// Looks at the machine.
     pub(crate) fn choose(containment: Containment) -> Self {
         let found = match containment {
             Containment::Best => cgroup::find(),
             Containment::ProcessTree => None,
         };
-        match found {
-            Some(parent) => {
-                tracing::info!(parent = %parent.display(), "jobs are contained by cgroups (version 2)");
-                Self::Cgroup(parent)
-            }
-            None => {
-                tracing::warn!(
-                    "jobs are contained by process tree, since no cgroup (version 2) may be made \
-                     here; a process that hides well can escape"
-                );
-                Self::Tree
-            }
-        }
+        found.map_or(Self::Tree, Self::Cgroup)
     }
 }
 

@@ -30,6 +30,19 @@ impl Processes {
         Self { containment, chosen: OnceLock::new(), ledger: Ledger::default() }
     }
 
+    /// Says in the log what contains jobs here, for a daemon that starts.
+    pub fn log_containment(&self) {
+        match self.backing() {
+            Backing::Cgroup(parent) => {
+                tracing::info!("jobs are contained by cgroups (version 2) in {}", parent.display());
+            }
+            Backing::Tree => tracing::warn!(
+                "jobs are contained by process tree, since no cgroup (version 2) may be made here: \
+                 a process that hides well can escape"
+            ),
+        }
+    }
+
     /// The kind of container in use. May block the first time.
     fn backing(&self) -> &Backing {
         self.chosen.get_or_init(|| Backing::choose(self.containment))

@@ -164,8 +164,11 @@ fn a_controller_lives_as_a_daemon() {
     std::fs::rename(site.0.join("ctld.log"), site.0.join("ctld.log.1")).unwrap();
     signal("-USR2");
     eventually("the log is opened anew", || site.0.join("ctld.log").exists());
+    let conf = std::fs::read_to_string(site.conf()).unwrap();
+    std::fs::write(site.conf(), conf.replace("NodeName=n1 ", "Nonsense=n1 ")).unwrap();
     signal("-HUP");
-    eventually("it says what it heard", || site.text("ctld.log").contains("SIGHUP"));
+    eventually("it refuses nonsense", || site.text("ctld.log").contains("could not reconfigure: "));
+    std::fs::write(site.conf(), conf).unwrap();
     signal("-TERM");
     eventually("it ends", || state().is_none_or(|state| state == 'Z'));
     assert!(site.text("ctld.log").contains("flurmctld ends"));

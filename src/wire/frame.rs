@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::auth::AuthBlock;
 use crate::header::{Header, Start, check_body_length};
-use crate::{DecodeError, Message, Reader, Release, Unsupported, Wire, Writer};
+use crate::{DecodeError, Errno, Message, Reader, Release, Unsupported, Wire, WireAddr, Writer};
 
 /// Bytes of the length in front of every frame.
 pub const LENGTH_BYTES: usize = 4;
@@ -129,6 +129,34 @@ pub fn build_raw(header: &Header, auth_bytes: &[u8], body: &[u8]) -> Vec<u8> {
     w.into_bytes()
 }
 
+/// An error for a peer whose release is not spoken, in the peer's own version: the header before
+/// 22.05 has one more field, and a later one than ours is assumed to be like ours.
+///
+/// Peers before 23.02 need an authentication block; later ones do without.
+pub fn refusal(version: u16, auth: Option<&AuthBlock>, errno: Errno) -> Vec<u8> {
+    let mut block = Writer::new(Release::NEWEST);
+    if let Some(auth) = auth {
+        auth.encode(&mut block);
+    }
+    let mut w = Writer::new(Release::NEWEST);
+    w.u32(0);
+    w.u16(version);
+    w.u16(if auth.is_none() { crate::header::flags::NO_AUTH } else { 0 });
+    if matches!(Release::for_peer(version), Err(Unsupported::Older(_))) {
+        w.u16(0);
+    }
+    w.u16(crate::names::RESPONSE_SLURM_RC);
+    w.u32(4);
+    w.u16(0);
+    w.u16(0);
+    WireAddr::Unspecified.encode(&mut w);
+    w.raw(block.bytes());
+    w.u32(errno.0);
+    let length = u32::try_from(w.bytes().len() - LENGTH_BYTES).expect("a few dozen bytes");
+    w.patch_u32(0, length);
+    w.into_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,6 +225,20 @@ mod tests {
         let error = split(new).unwrap_err();
         let unsupported = Unsupported::Newer(0x2e00);
         assert_eq!(error, FrameError::Version { unsupported, msg_type: 2003 });
+    }
+
+    #[test]
+    fn a_refusal_is_readable_in_any_version() {
+        let errno = Errno::SLURM_PROTOCOL_VERSION_ERROR;
+        for release in Release::ALL {
+            let bytes = refusal(release.version(), None, errno);
+            let message = split(&bytes[LENGTH_BYTES..]).unwrap().message().unwrap();
+            let expected = crate::messages::ReturnCode { return_code: errno.0 };
+            assert_eq!(message, Message::ResponseSlurmRc(expected));
+        }
+        let old = refusal(0x2400, None, errno);
+        assert_eq!(old[4..14], [0x24, 0, 0, 0x40, 0, 0, 0x1f, 0x41, 0, 0]);
+        assert_eq!(old.len(), refusal(0x2e00, None, errno).len() + 2);
     }
 
     #[test]

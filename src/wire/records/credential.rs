@@ -96,8 +96,10 @@ impl CredentialBody {
     }
 }
 
-/// A signature as text, or none as from cred/none since 23.11. Its final NUL is on the wire since
-/// 23.11 and nowhere else.
+/// What cred/none signs with before 23.11, the one signature that is sent without a final NUL.
+pub const FAKE_SIGNATURE: &str = "fake signature";
+
+/// A signature as text, or none as from cred/none since 23.11.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Signature(pub Option<String>);
 
@@ -105,19 +107,20 @@ impl Wire for Signature {
     const KIND: &'static str = "signature";
 
     fn encode(&self, w: &mut Writer) {
-        if w.release() >= Release::V23_11 {
-            self.0.encode(w);
-        } else {
-            w.block(&crate::text::to_bytes(self.0.as_deref().unwrap_or_default()));
+        match self.0.as_deref() {
+            Some(FAKE_SIGNATURE) if w.release() < Release::V23_11 => {
+                w.block(FAKE_SIGNATURE.as_bytes());
+            }
+            _ => self.0.encode(w),
         }
     }
 
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        if r.release() >= Release::V23_11 {
-            return Wire::decode(r).map(Self);
+        let fake = r.clone().block().is_ok_and(|block| block == FAKE_SIGNATURE.as_bytes());
+        if fake && r.release() < Release::V23_11 {
+            return r.block().map(|_| Self(Some(FAKE_SIGNATURE.to_owned())));
         }
-        let bytes = r.block()?;
-        Ok(Self(Some(crate::text::from_bytes(bytes)).filter(|_| !bytes.is_empty())))
+        Wire::decode(r).map(Self)
     }
 
     fn view(&self, v: &mut dyn Visitor) {
@@ -125,9 +128,7 @@ impl Wire for Signature {
     }
 
     fn sample(g: &mut Gen) -> Self {
-        let can_be_empty = g.release() >= Release::V23_11;
-        let text: Option<String> = Wire::sample(g);
-        Self(text.filter(|text| can_be_empty || !text.is_empty()))
+        if g.coin() { Self(Some(FAKE_SIGNATURE.to_owned())) } else { Self(Wire::sample(g)) }
     }
 
     fn schema(release: Release, s: &mut Schema) {

@@ -25,7 +25,8 @@ mod update;
 pub use allocation::{Allocation, AllocationList, WillRun};
 pub use build_info::{BuildInfo, KeyPair, PluginParams};
 pub use credential::{
-    Credential, CredentialBody, Identity, PartitionAndSwitch, Signature, VersionedCredential,
+    Credential, CredentialBody, FAKE_SIGNATURE, Identity, PartitionAndSwitch, Signature,
+    VersionedCredential,
 };
 pub use gres::{
     GRES_MAGIC, GresJobNodes, GresJobState, GresNodeConfig, GresNodeRecord, GresPrep,

@@ -184,6 +184,19 @@ fn a_credential_may_be_older_than_its_message() {
 }
 
 #[test]
+fn only_the_fake_signature_of_old_releases_lacks_its_nul() {
+    let fake = Signature(Some(FAKE_SIGNATURE.into()));
+    let real = Signature(Some("MUNGE:AwQ:".into()));
+    assert_eq!(encode(Release::V22_05, &fake).len(), 4 + 14);
+    assert_eq!(encode(Release::V23_11, &fake).len(), 4 + 15);
+    for release in Release::ALL {
+        assert_eq!(encode(release, &real), b"\0\0\0\x0bMUNGE:AwQ:\0", "{release}");
+        assert_eq!(decode::<Signature>(release, &encode(release, &real)).unwrap(), real);
+        assert_eq!(encode(release, &Signature(None)), [0; 4], "{release}");
+    }
+}
+
+#[test]
 fn runs_say_what_each_node_has() {
     let runs = Runs::of([4u16, 4, 8]);
     assert_eq!((runs.values.as_slice(), runs.repeats.as_slice()), (&[4, 8][..], &[2, 1][..]));

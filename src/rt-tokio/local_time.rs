@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn one_day_apart_is_another_date_with_the_same_look() {
-        let day = |secs| text(flurm_base::Time(secs * 1_000_000 + 42_000));
+        let day = |secs: i64| text(flurm_base::Time(secs * 1_000_000 + 42_000));
         let (first, second) = (day(1_700_000_000), day(1_700_000_000 + 86_400));
         assert_eq!(first.len(), "2023-11-14T22:13:20.042".len());
         assert!(first.starts_with("2023-11-1") && first.ends_with(".042"), "{first}");

@@ -96,10 +96,16 @@ pub(crate) fn main() -> ExitCode {
             }
         }
     }
-    println!("{passed} passed, {} failed, {} skipped", failed.len(), skipped.len());
     if !skipped.is_empty() {
         println!("skipped here: {}", skipped.join(", "));
     }
+    // The form in which cargo's own harness sums up, which scripts read.
+    let word = if failed.is_empty() { "ok" } else { "FAILED" };
+    println!(
+        "test result: {word}. {passed} passed; {} failed; {} ignored",
+        failed.len(),
+        skipped.len()
+    );
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

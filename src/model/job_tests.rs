@@ -99,7 +99,8 @@ fn submissions_that_can_never_be_are_refused_with_slurms_error() {
         change(&mut spec);
         spec
     };
-    let cases: [(fn(&mut JobSpec), Errno); 7] = [
+    type Case = (fn(&mut JobSpec), Errno);
+    let cases: [Case; 7] = [
         (|s| s.partitions = vec![PartitionName::from("none")], Errno::InvalidPartitionName),
         (|s| s.nodes_required = vec![name("n9")], Errno::InvalidNodeName),
         (|s| s.time_limit = Some(Limit::Max(0)), Errno::InvalidTimeLimit),
@@ -644,4 +645,38 @@ fn it_is_remembered_who_ended_a_job() {
     kit.cancels(second, ALICE);
     assert_eq!(kit.job(first).ended_by, Some(ROOT.uid));
     assert_eq!(kit.job(second).ended_by, Some(ALICE.uid));
+}
+
+#[test]
+fn a_start_decided_for_an_earlier_attempt_is_refused() {
+    let mut kit = Kit::new(1);
+    let job = kit.submits();
+    let old = kit.start_of(job, &["n1"]);
+    kit.starts(job, &["n1"]);
+    kit.requeues(job);
+    kit.epilog(job, "n1");
+    let refused = vec![(job, StartRefusal::NotPending)];
+    assert_eq!(kit.schedule(vec![old]), Reply::Scheduled { started: Vec::new(), refused });
+}
+
+#[test]
+fn the_oldest_request_keys_go_when_there_are_too_many() {
+    let mut kit = Kit::new(1);
+    let mut large = config(1);
+    large.settings.job_count_max = u32::MAX;
+    kit.configure(large);
+    let key = |number: usize| {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&number.to_be_bytes());
+        RequestKey(bytes)
+    };
+    for number in 0..=crate::submit::REQUESTS_MAX {
+        let at = kit.now + flurm_base::Span(number as u64);
+        let key = Some(key(number));
+        let spec = Box::new(JobSpec::default());
+        kit.cluster.apply(&Command::Submit { at, key, by: ALICE, spec });
+    }
+    assert_eq!(kit.cluster.submitted(&key(0)), None);
+    assert_eq!(kit.cluster.submitted(&key(1)), Some(JobId(2)));
+    assert_eq!(kit.cluster.check(), Ok(()));
 }

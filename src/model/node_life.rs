@@ -29,6 +29,7 @@ impl Cluster {
     ) -> Outcome {
         let node = self.find_node(name)?;
         let rebooted = has_rebooted(node, facts);
+        let began_anew = rebooted || has_restarted(node, facts);
         let shortage = self.shortage(&node.conf, facts);
         let slurm_uid = self.settings.slurm_uid;
         let returns = self.settings.return_to_service;
@@ -49,7 +50,7 @@ impl Cluster {
         if rebooted && self.nodes[name].base == NodeBase::Down {
             self.fail_jobs_on(at, name, events);
         }
-        self.miss_attempts(at, name, running, rebooted, events);
+        self.miss_attempts(at, name, running, rebooted, began_anew, events);
         let orphan = |(job, attempt): &(JobId, AttemptId)| !self.wants(*job, *attempt, name);
         let orphans = running.iter().copied().filter(orphan).collect();
         Ok(Reply::Registered { orphans })
@@ -69,6 +70,7 @@ impl Cluster {
         name: &NodeName,
         running: &[(JobId, AttemptId)],
         rebooted: bool,
+        began_anew: bool,
         events: &mut Events,
     ) {
         let ids: Vec<JobId> = self.jobs_on(name).map(|job| job.id).collect();
@@ -92,7 +94,7 @@ impl Cluster {
                     events.push(Event::JobChanged(id));
                 }
                 Launch::Confirmed { at: confirmed } if !there => {
-                    if rebooted || confirmed + REGISTRATION_DELAY_MAX < at {
+                    if began_anew || confirmed + REGISTRATION_DELAY_MAX < at {
                         flurm_base::sometimes!("a registration showed that an attempt was lost");
                         self.fail_on_node(at, id, name, events);
                     }
@@ -262,6 +264,13 @@ impl Cluster {
         };
         if allowed && !node.removed { Ok(()) } else { Err(Refusal::from(Errno::InvalidNodeState)) }
     }
+}
+
+/// Whether this is a later run of the node's daemon than the last one that registered. A daemon takes
+/// no launch before its first registration was taken, so what a later run does not list is not there.
+fn has_restarted(node: &Node, facts: &NodeFacts) -> bool {
+    let before = node.facts.as_ref().and_then(|before| before.daemon_start);
+    before.is_some_and(|before| facts.daemon_start.is_some_and(|start| before < start))
 }
 
 /// Whether the machine restarted between its last registration and this one, by its own clock. A

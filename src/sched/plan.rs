@@ -62,7 +62,7 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
 }
 
 /// Whether a job could ever run in any of the partitions: with every node in service and idle.
-/// `snapshot` is what `Snapshot::idle` gives.
+/// `snapshot` is what [`Snapshot::idle`] gives.
 pub fn feasible(
     snapshot: &Snapshot,
     spec: &JobSpec,

@@ -1,6 +1,6 @@
 //! What the planner decides, in sentences.
 
-use flurm_base::{JobId, Span};
+use flurm_base::Span;
 use flurm_model::{
     Errno, Hold, JobSpec, Limit, Memory, NodeName, OverSubscribe, PartitionName, PartitionState,
     Reason, SelectUnit, Sharing, Size,
@@ -272,7 +272,7 @@ fn a_reason_is_sent_only_when_it_is_news() {
 
 #[test]
 fn what_can_never_be_is_refused_with_the_closest_fit() {
-    let s = cluster(&[2, 4]).idle();
+    let s = cluster(&[2, 4]);
     let main = [PartitionName::from("main")];
     let wants = |tasks, nodes| {
         let size =
@@ -288,15 +288,4 @@ fn what_can_never_be_is_refused_with_the_closest_fit() {
     assert!(feasible(&s, &wants(5, Some(1)), &main).is_err());
     let odd = JobSpec { features: Some(String::from("a|b")), ..wants(1, None) };
     assert_eq!(feasible(&s, &odd, &main).map_err(|no| no.errno), Err(Errno::InvalidFeature));
-}
-
-#[test]
-fn an_idle_cluster_is_what_could_ever_be() {
-    let mut s = cluster(&[4]);
-    (s.nodes[0].usable, s.nodes[0].cpus_used, s.nodes[0].jobs) = (false, 4, 1);
-    add_job(&mut s, 1, |_, _| {});
-    let idle = s.idle();
-    assert!(idle.pending.is_empty());
-    assert_eq!(feasible(&idle, &JobSpec::default(), &[PartitionName::from("main")]), Ok(()));
-    assert_eq!(plan(&s).waiting[0].job, JobId(1));
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use flurm_base::{JobId, Time};
-use flurm_model::{Cluster, Command, Config, JobSpec, Memory, NodeName, Reply, Sharing};
+use flurm_model::{Cluster, Command, Config, JobSpec, Memory, NodeName, Reply, Sharing, Size};
 use proptest::prelude::*;
 
 use crate::kit::{add_job, cluster};
-use crate::{JobView, NodeView, Plan, Snapshot, plan};
+use crate::{JobView, NodeView, Plan, Snapshot, feasible, plan};
 
 /// A random job: tasks, CPUs per task, memory, node counts, exclusive.
 type JobShape = (u32, u16, u8, u32, Option<u32>, bool, Option<u16>);
@@ -221,4 +221,20 @@ fn replicated(snapshot: &Snapshot) -> (Cluster, Config) {
         cluster.apply(&Command::NodeRegistered { at, node, facts, running: Vec::new() });
     }
     (cluster, config)
+}
+
+#[test]
+fn an_idle_cluster_is_what_could_ever_be() {
+    let mut small = cluster(&[4]);
+    small.nodes[0].usable = false;
+    let (real, _) = replicated(&small);
+    let wants = |tasks| {
+        let size = Size { tasks: Some(tasks), cpus_min: tasks, ..Size::default() };
+        JobSpec { size, ..JobSpec::default() }
+    };
+    let main = ["main".into()];
+    let idle = Snapshot::idle(&real, small.now);
+    assert_eq!(feasible(&idle, &wants(4), &main), Ok(()), "the node is only out of service");
+    assert!(feasible(&idle, &wants(5), &main).is_err());
+    assert!(feasible(&Snapshot::of(&real, small.now), &wants(4), &main).is_ok());
 }

@@ -106,6 +106,21 @@ pub struct Snapshot {
 impl Snapshot {
     /// Copies what matters out of a cluster.
     pub fn of(cluster: &Cluster, now: Time) -> Self {
+        let pending = cluster.pending().map(job_view).collect();
+        Self { pending, ..Self::hardware(cluster, now) }
+    }
+
+    /// A cluster with every node in service and nothing on it or waiting: what could ever be.
+    pub fn idle(cluster: &Cluster, now: Time) -> Self {
+        let mut idle = Self::hardware(cluster, now);
+        for node in &mut idle.nodes {
+            node.usable = true;
+            node.vacate();
+        }
+        idle
+    }
+
+    fn hardware(cluster: &Cluster, now: Time) -> Self {
         let nodes: Vec<NodeView> = cluster.nodes().map(|node| node_view(cluster, node)).collect();
         let named = nodes.iter().enumerate().map(|(at, node)| (node.name.clone(), at));
         let positions: BTreeMap<NodeName, usize> = named.collect();
@@ -118,19 +133,8 @@ impl Snapshot {
             PartitionView { conf: Arc::new(partition.conf.clone()), nodes: members }
         });
         let partitions = partitions.collect();
-        let pending = cluster.pending().map(job_view).collect();
-        Self { now, select: cluster.settings().select, nodes, partitions, pending }
-    }
-
-    /// The same cluster with every node in service and nothing on it: what could ever be.
-    pub fn idle(&self) -> Self {
-        let mut idle = self.clone();
-        idle.pending.clear();
-        for node in &mut idle.nodes {
-            node.usable = true;
-            node.vacate();
-        }
-        idle
+        let select = cluster.settings().select;
+        Self { now, select, nodes, partitions, pending: Vec::new() }
     }
 
     /// A partition by its name.

@@ -78,12 +78,16 @@ pub(crate) async fn configure<E: Env>(controller: &Controller<E>) -> Result<(), 
     }
 }
 
-/// Time limits, and ended jobs that nobody needs any more.
+/// Time limits and what announces them, and ended jobs that nobody needs any more.
 async fn enforce<E: Env>(controller: &Controller<E>) -> Result<(), NotTaken> {
     let now = controller.env().clock().wall();
     let due: Vec<_> = controller.replica().cluster().time_limits_reached(now).collect();
     for (job, attempt) in due {
         controller.propose(&Command::TimeLimitReached { at: now, job, attempt }).await?;
+    }
+    let due: Vec<_> = controller.replica().cluster().warnings_due(now).collect();
+    for (job, attempt) in due {
+        controller.propose(&Command::Warn { at: now, job, attempt }).await?;
     }
     let purge = controller.replica().cluster().purge_next();
     if purge.is_some_and(|at| at <= now) {
@@ -132,8 +136,8 @@ fn next_round<E: Env>(controller: &Controller<E>, orders: &launcher::Orders) -> 
     let now = clock.wall();
     let replica = controller.replica();
     let cluster = replica.cluster();
-    let dates = [cluster.time_limit_next(), cluster.purge_next(), cluster.begin_next(now)];
-    let until = dates.into_iter().flatten().map(|at| at.since(now));
+    let ends = [cluster.time_limit_next(), cluster.warning_next(), cluster.purge_next()];
+    let until = ends.into_iter().chain([cluster.begin_next(now)]).flatten().map(|at| at.since(now));
     let retry = orders.next_retry(clock.monotonic());
     until.chain(retry).chain([ROUND_MAX]).min().unwrap_or(ROUND_MAX).max(Span::millis(1))
 }

@@ -152,7 +152,7 @@ fn refused_as_impossible<E: Env>(controller: &Controller<E>, command: &Command) 
         // The command itself refuses these, with the right words.
         return None;
     }
-    let snapshot = Snapshot::of(cluster, *at).idle();
+    let snapshot = Snapshot::idle(cluster, *at);
     let refusal = flurm_sched::feasible(&snapshot, spec, &partitions).err()?;
     Some(Refused::from(refusal).message())
 }

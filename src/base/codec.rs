@@ -4,8 +4,7 @@
 //! width integers, no trailing bytes. Upstream is no longer maintained; replacing it touches this file
 //! and the golden bytes of its tests.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// No value is larger: what decoding may allocate, in bytes.
 pub const VALUE_BYTES_MAX: usize = 1 << 34;
@@ -17,10 +16,13 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 }
 
 /// Reads what [`encode`] wrote. Damage, and bytes left over, are an error in words.
-pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+///
+/// A `String` or `Vec<u8>` reserves the length that the bytes claim before it is known to be there;
+/// a type that is read from a peer borrows instead (`deserialize_str`, `deserialize_bytes`).
+pub fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, String> {
     let config = bincode::config::standard().with_limit::<VALUE_BYTES_MAX>();
     let (value, read) =
-        bincode::serde::decode_from_slice(bytes, config).map_err(|error| error.to_string())?;
+        bincode::serde::borrow_decode_from_slice(bytes, config).map_err(|error| error.to_string())?;
     if read != bytes.len() {
         return Err(format!("{} bytes too many", bytes.len() - read));
     }

@@ -1,51 +1,16 @@
-//! Values to bytes and back: the one place that knows which encoding is used.
+//! Values to bytes and back, for disk and wire: `flurm_base::codec`, and the two kinds of value that
+//! must not reserve memory for a length alone.
 //!
-//! The encoding is bincode 2.0.1 through serde: little-endian, variable-length integers (values
-//! below 251 take one byte, then 251/252/253 announce 2, 4 or 8 bytes), enum variants by number,
-//! `Option` as 0 or 1 and the value, sequences and byte strings as a length and the items, structs
-//! as their fields in order. Golden bytes in the tests fix exactly this; replacing the library
-//! means writing these two functions again.
+//! Integers below 251 take one byte, then 251/252/253 announce 2, 4 or 8 bytes; enum variants are
+//! numbers, `Option` is 0 or 1 and the value, sequences and byte strings are a length and the items,
+//! structs are their fields in order. Golden bytes in the tests fix exactly this.
 
 use std::fmt;
 
-use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bytes::Bytes;
+pub(crate) use flurm_base::codec::{decode, encode};
 use serde::de::{Deserialize, Deserializer, Visitor};
 use serde::ser::{Serialize, Serializer};
-
-/// Most bytes one decoded value may claim: above every frame and record there is.
-const DECODED_BYTES_MAX: usize = 3 << 30;
-
-const CONFIG: Configuration<LittleEndian, Varint, Limit<DECODED_BYTES_MAX>> =
-    bincode::config::standard().with_limit::<DECODED_BYTES_MAX>();
-
-/// Bytes that are no such value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct CodecError(String);
-
-impl fmt::Display for CodecError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for CodecError {}
-
-/// Encodes a value.
-pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    bincode::serde::encode_to_vec(value, CONFIG)
-        .expect("own types have known lengths, and memory is the only other limit")
-}
-
-/// Decodes a value that takes up all of `bytes`.
-pub(crate) fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, CodecError> {
-    let (value, used) = bincode::serde::borrow_decode_from_slice(bytes, CONFIG)
-        .map_err(|error| CodecError(error.to_string()))?;
-    if used != bytes.len() {
-        return Err(CodecError(format!("{} bytes follow the value", bytes.len() - used)));
-    }
-    Ok(value)
-}
 
 /// Opaque bytes: encoded as a length and the bytes, and cheap to clone.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -60,6 +60,10 @@ impl Codec<u16> for U16In32 {
     fn sample(g: &mut Gen) -> u16 {
         u16::sample(g)
     }
+
+    fn view(value: &u16, v: &mut dyn Visitor) {
+        value.view(v);
+    }
 }
 
 /// A job and a step as two numbers before 25.11, as a whole step id from then on.

@@ -1,6 +1,6 @@
 //! `#[derive(Wire)]`: one declaration of a record gives everything the protocol needs of it.
 //!
-//! ```ignore
+//! ```text
 //! use crate::{Bits, Release, StepId, UnixTime, Wire, NO_VAL};
 //!
 //! /// Asks nodes to restart.

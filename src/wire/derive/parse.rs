@@ -184,3 +184,65 @@ fn check_order(meta: &ParseNestedMeta<'_>, order: &Order, fields: &[Field]) -> R
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(declaration: &str) -> String {
+        let input = syn::parse_str(declaration).expect("the declaration is Rust");
+        match Declaration::from_input(&input) {
+            Ok(_) => "accepted".to_owned(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        let cases = [
+            ("struct A { a: u8 }", "accepted"),
+            ("struct A;", "accepted"),
+            ("enum A { B }", "Wire is for structs"),
+            ("struct A(u8);", "a Wire record has named fields"),
+            ("struct A<T> { a: T }", "a Wire record has no parameters"),
+            ("struct A { #[wire(sense = V22_05)] a: u8 }", "unknown attribute of a field"),
+            ("struct A { #[wire(since = V21_08)] a: u8 }", "not a release: V22_05 … V26_05"),
+            (
+                "struct A { #[wire(since = V24_05, until = V23_11)] a: u8 }",
+                "`until` is before `since`",
+            ),
+            ("struct A { a: () }", "`constant` and the type `()` go together"),
+            (
+                "struct A { #[wire(constant = 0u8)] a: u8 }",
+                "`constant` and the type `()` go together",
+            ),
+        ];
+        for (declaration, expected) in cases {
+            assert_eq!(refusal(declaration), expected, "{declaration}");
+        }
+    }
+
+    #[test]
+    fn an_order_must_be_complete() {
+        let fields = "{ a: u8, #[wire(since = V24_05)] b: u8 }";
+        let cases = [
+            ("order(until = V24_05, fields(b, a))", "accepted"),
+            ("order(until = V24_05, fields(a))", "the order leaves out `b`"),
+            ("order(until = V23_11, fields(b, a))", "`b` is in none of these releases"),
+            ("order(until = V24_05, fields(b, a, b))", "an order names a field twice"),
+            ("order(until = V24_05, fields(b, a, c))", "no such field"),
+            (
+                "order(fields(b, a)), order(since = V25_05, fields(a, b))",
+                "two orders for one release",
+            ),
+            ("ordre(fields(b, a))", "unknown attribute of a record"),
+        ];
+        for (order, expected) in cases {
+            assert_eq!(
+                refusal(&format!("#[wire({order})] struct A {fields}")),
+                expected,
+                "{order}"
+            );
+        }
+    }
+}

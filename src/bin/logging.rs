@@ -268,4 +268,29 @@ mod tests {
         assert!(targets.would_enable("flurm_raft", &Level::DEBUG));
         assert!(!targets.would_enable("openraft::core", &Level::DEBUG));
     }
+
+    /// Plays two parts: the test, and the daemon that it starts and that panics.
+    #[test]
+    fn a_panic_is_logged_and_ends_the_process() {
+        const PART: &str = "FLURM_TEST_PANIC_LOG";
+        if let Some(path) = std::env::var_os(PART) {
+            let file = Some(PathBuf::from(path));
+            let verbosity = Verbosity::INFO;
+            Log::start(Settings { program: "test", file, stderr: false, verbosity }).unwrap();
+            let _ = std::thread::spawn(|| panic!("a bug was met")).join();
+            unreachable!("a panicking thread takes the process along");
+        }
+        let path = std::env::temp_dir().join(format!("flurm-panic-{}", std::process::id()));
+        let name = "logging::tests::a_panic_is_logged_and_ends_the_process";
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = command.args(["--exact", name]).env(PART, &path).output().unwrap();
+        let signal = std::os::unix::process::ExitStatusExt::signal(&output.status);
+        assert_eq!(signal, Some(6), "{output:?}");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(text.starts_with("[20"), "{text}");
+        assert!(text.contains("error: fatal: "), "{text}");
+        assert!(text.contains("a bug was met"), "{text}");
+        assert!(text.contains("logging.rs"), "the place is named: {text}");
+    }
 }

@@ -147,24 +147,31 @@ pub(crate) fn signal(group: &Path, signal: i32) -> io::Result<bool> {
 
 /// Kills everything inside. True when there was something.
 pub(crate) fn kill(group: &Path) -> io::Result<bool> {
-    let found = !pids(group)?.is_empty();
-    if !found {
+    if pids(group)?.is_empty() {
         return Ok(false);
     }
-    let started = Instant::now();
-    let at_once = match fs::write(group.join("cgroup.kill"), "1") {
-        Ok(()) => true,
-        Err(error) if removed(&error) => false,
+    match fs::write(group.join("cgroup.kill"), "1") {
+        Ok(()) => settle(group, |_| Ok(()))?,
+        // Kernels before 5.14 cannot kill a group: round after round, until a round finds nobody.
+        Err(error) if removed(&error) => settle(group, kill_each)?,
         Err(error) => return Err(error),
-    };
-    // Where the kernel cannot kill a group, round after round until a round finds nobody.
-    while !pids(group)?.is_empty() && started.elapsed() < KILL_SETTLE {
-        if !at_once {
-            signal(group, libc::SIGKILL)?;
-        }
-        std::thread::sleep(KILL_PAUSE);
     }
     Ok(true)
+}
+
+fn kill_each(group: &Path) -> io::Result<()> {
+    signal(group, libc::SIGKILL).map(|_| ())
+}
+
+/// Waits until nobody is inside, doing `each` time something about it; not for ever, since a process
+/// may be stuck in the kernel.
+fn settle(group: &Path, each: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+    let started = Instant::now();
+    while !pids(group)?.is_empty() && started.elapsed() < KILL_SETTLE {
+        each(group)?;
+        std::thread::sleep(KILL_PAUSE);
+    }
+    Ok(())
 }
 
 /// What was used, by those who have ended too.
@@ -229,5 +236,24 @@ mod tests {
         let text = "usage_usec 30\nuser_usec 10\nsystem_usec 20\nnice_usec 0\n";
         assert_eq!(cpu_time(text), (10, 20));
         assert_eq!(cpu_time(""), (0, 0));
+    }
+
+    /// Needs a cgroup of its own; says so where it cannot have one.
+    #[test]
+    fn rounds_of_signals_end_a_group_that_the_kernel_cannot_kill() {
+        let Some(parent) = find() else {
+            println!("skipped: no cgroup may be made here");
+            return;
+        };
+        let group = open(&parent, &format!("rounds-{}", std::process::id())).unwrap();
+        let enter = format!("echo $$ > {}/cgroup.procs; sleep 1000 & sleep 1000", group.display());
+        let mut child = std::process::Command::new("sh").args(["-c", &enter]).spawn().unwrap();
+        while pids(&group).unwrap().len() < 3 {
+            std::thread::sleep(KILL_PAUSE);
+        }
+        settle(&group, kill_each).unwrap();
+        assert!(pids(&group).unwrap().is_empty());
+        child.wait().unwrap();
+        remove(&group).unwrap();
     }
 }

@@ -18,6 +18,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 const BACKLOG: u32 = 4_096;
 /// Pause after an accept that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Pause before another try at a local socket whose queue is full.
+const FULL_PAUSE: Duration = Duration::from_millis(2);
 /// Longest path a unix socket address can hold, without its final NUL.
 const LOCAL_PATH_BYTES_MAX: usize = 107;
 
@@ -82,7 +84,15 @@ impl Net for Network {
             }
             Addr::Local(path) => {
                 let short = ShortPath::of(path)?;
-                UnixStream::connect(&short.path).await.map(Stream::Local)
+                loop {
+                    match UnixStream::connect(&short.path).await {
+                        // Its queue is full. TCP would wait for its turn, so a local socket does.
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            tokio::time::sleep(FULL_PAUSE).await;
+                        }
+                        connected => return connected.map(Stream::Local),
+                    }
+                }
             }
         }
     }

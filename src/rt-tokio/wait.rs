@@ -172,3 +172,26 @@ fn to_pid(pid: u32) -> io::Result<libc::pid_t> {
         _ => Err(io::Error::from_raw_os_error(libc::ESRCH)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_collects_where_there_are_no_process_descriptors() {
+        let child = std::process::Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        collect_in_thread(child.id(), move |ended| tell.send(ended.status).unwrap());
+        assert_eq!(told.recv().unwrap(), ExitStatus::exited(7));
+        assert!(collect_if_ended(child.id()).is_err(), "it was collected");
+    }
+
+    #[test]
+    fn numbers_that_name_groups_are_no_processes() {
+        for pid in [0, u32::MAX, 1 << 31] {
+            let error = send_signal(pid, 0).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::ESRCH), "{pid}");
+        }
+        send_signal(std::process::id(), 0).unwrap();
+    }
+}

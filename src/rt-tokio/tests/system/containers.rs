@@ -181,7 +181,7 @@ fn two(kind: &'static str) {
         let (first, second) = (Held::new(kind, "first"), Held::new(kind, "second"));
         let left = first.start("sleep 1000 & sleep 1000").await;
         let right = second.start("sleep 1000").await;
-        let alone = first.env.proc().spawn(shell(&first.folder, "sleep 1000")).await.unwrap();
+        let alone = first.env.proc().spawn(shell(&first.folder, "exec sleep 1000")).await.unwrap();
         assert!(first.container().await.kill().await.unwrap());
         assert!(!lives(left.pid()));
         assert!(lives(right.pid()), "the other container is untouched");

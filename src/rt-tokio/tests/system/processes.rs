@@ -19,6 +19,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("signals_start_at_their_defaults", Need::Nothing, signals),
         case("a_program_leads_its_own_session", Need::Nothing, session),
         case("exit_codes_and_signals_are_told_apart", Need::Nothing, exits),
+        case("a_crowd_starts_and_ends_and_leaves_nothing", Need::Nothing, crowd),
         case("waiting_may_be_broken_off_and_taken_up", Need::Nothing, interrupted_wait),
         case("failures_name_their_stage", Need::Nothing, stages),
         case("output_is_appended_or_truncated", Need::Nothing, append),
@@ -112,6 +113,30 @@ fn exits() {
             assert_eq!(child.wait().await.unwrap(), expected, "{script}, asked again");
             assert!(!lives(child.pid()));
         }
+    });
+}
+
+fn crowd() {
+    run(async {
+        let (env, folder) = (machine(Containment::Best), Folder::new("crowd"));
+        let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        let mut warm = env.proc().spawn(shell(&folder, "true")).await.unwrap();
+        warm.wait().await.unwrap();
+        let before = open();
+        let mut starts = Vec::new();
+        for number in 0..100u8 {
+            let (env, spawn) = (env.clone(), shell(&folder, &format!("exit {number}")));
+            starts.push(tokio::spawn(async move {
+                let mut child = env.proc().spawn(spawn).await.unwrap();
+                (number, child.wait().await.unwrap())
+            }));
+        }
+        for start in starts {
+            let (number, status) = start.await.unwrap();
+            assert_eq!(status.code(), Some(number));
+        }
+        assert!(children_of_own().is_empty());
+        eventually("every descriptor is closed", async || open() == before).await;
     });
 }
 
@@ -284,7 +309,7 @@ fn stamps() {
         assert_eq!(proc.started_at(u32::MAX), None);
         // Stamps count hundredths of a second.
         tokio::time::sleep(Duration::from_millis(30)).await;
-        let mut child = proc.spawn(shell(&folder, "sleep 1000")).await.unwrap();
+        let mut child = proc.spawn(shell(&folder, "exec sleep 1000")).await.unwrap();
         let stamp = proc.started_at(child.pid()).unwrap();
         assert_ne!(stamp, own);
         kill(child.pid());

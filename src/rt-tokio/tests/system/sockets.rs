@@ -22,6 +22,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("a_live_socket_is_left_alone", Need::Nothing, live),
         case("a_file_that_is_no_socket_is_left_alone", Need::Nothing, not_a_socket),
         case("a_socket_may_lie_deep", Need::Nothing, deep),
+        case("a_full_queue_is_waited_for", Need::Nothing, full_queue),
         case("names_are_resolved", Need::Nothing, resolve),
         case("a_refused_connection_is_an_error", Need::Nothing, refused),
     ]
@@ -159,6 +160,24 @@ fn deep() {
         assert_eq!(far.read_u8().await.unwrap(), b'x');
         drop((near, far));
         let (_near, _far) = pair(&addr).await;
+    });
+}
+
+fn full_queue() {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
+    run(async {
+        let (env, folder) = (Tokio::new(), Folder::new("queue"));
+        let listener = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        bind(&listener, &SocketAddrUnix::new(folder.join("sock")).unwrap()).unwrap();
+        listen(&listener, 0).unwrap();
+        let addr = Addr::Local(folder.join("sock"));
+        let _first = env.net().connect(&addr).await.unwrap();
+        let second = env.net().connect(&addr);
+        tokio::pin!(second);
+        let wait = tokio::time::timeout(Duration::from_millis(100), &mut second);
+        assert!(wait.await.is_err(), "there is room for one only");
+        let _accepted = rustix::net::accept(&listener).unwrap();
+        second.await.unwrap();
     });
 }
 

@@ -11,6 +11,8 @@ pub const KNOWN: &[(&str, &str)] = &[
     ("model_requeues_before_confirmation", "a job runs again while its lost node may still run it"),
     ("model_takes_stale_reports", "a report about an earlier attempt ends the present one"),
     ("node_obeys_a_deposed_leader", "a node acts on a request of a term it has seen superseded"),
+    ("raft_acknowledges_before_sync", "entries count as stored before they are on the disk"),
+    ("raft_forgets_its_vote", "a member that restarts may vote twice in one term"),
 ];
 
 /// Whether the bug `name` is active. Always `false` in a product build.

@@ -128,6 +128,7 @@ impl<E: Env, S: StateMachine> Join<E, S> {
             let phase = self.gate.phase();
             if let Phase::Follow { last, .. } = phase {
                 if last < self.progress.applied.load(Ordering::Acquire) {
+                    flurm_base::sometimes!("a member with an empty folder caught up");
                     tracing::info!("caught up with the cluster; this member votes from here on");
                     return self.open().await;
                 }

@@ -378,6 +378,7 @@ impl<F: Fs> Log<F> {
         let path = config.folder.join(name(replay.end.sequence));
         let file = fs.open(&path, OpenMode::Update).await?;
         if replay.cut.is_some() {
+            flurm_base::sometimes!("a torn tail of the log was cut");
             file.set_len(replay.end.offset).await?;
         }
         if let Some((offset, bytes)) = replay.last_group {

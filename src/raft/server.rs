@@ -342,6 +342,7 @@ impl<E: Env, S: StateMachine, H: Handshake> Server<E, S, H> {
         self.check(peer, incoming.vote, true)?;
         let meta = SnapshotMeta::try_from(incoming.meta)?;
         self.check_snapshot(&meta, incoming.vote.term)?;
+        flurm_base::sometimes!("a snapshot came from a peer");
         let snapshot = openraft::Snapshot { meta, snapshot: Bytes::from(incoming.data) };
         let done = self.raft.install_full_snapshot(Vote::from(incoming.vote), snapshot).await;
         Ok(Reply::SnapshotDone(done.map_err(|error| error.to_string())?.vote.into()))

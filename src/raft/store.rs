@@ -164,7 +164,9 @@ impl<E: Env> RaftLogStorage<TC<E::Rt>> for Store<E> {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
-        self.disk.write_through(vec![Record::Vote((*vote).into())]).await?;
+        if !flurm_base::planted::is("raft_forgets_its_vote") {
+            self.disk.write_through(vec![Record::Vote((*vote).into())]).await?;
+        }
         // Readers compare it to decide whether a leader still leads: only once it is durable.
         self.memory().vote = Some(*vote);
         Ok(())
@@ -199,6 +201,10 @@ impl<E: Env> RaftLogStorage<TC<E::Rt>> for Store<E> {
             let mut memory = self.memory();
             let keep = last.map_or(0, |id| id.index + 1);
             let kept = memory.range(0..keep).end;
+            flurm_base::sometimes!(
+                kept < memory.entries.len(),
+                "entries of a deposed leader were cut"
+            );
             memory.entries.truncate(kept);
         }
         self.disk.write_through(vec![Record::Truncate(last.map(Into::into))]).await

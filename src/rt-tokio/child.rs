@@ -44,6 +44,8 @@ pub(crate) struct Plan {
     /// `cgroup.procs` of the container, open for writing.
     cgroup: Option<OwnedFd>,
     pub(crate) detached: bool,
+    /// It belongs to a job, and the kernel may end it when memory runs out.
+    expendable: bool,
 }
 
 type Resource = libc::__rlimit_resource_t;
@@ -100,6 +102,7 @@ impl Plan {
             ],
             cgroup,
             detached: spawn.detached,
+            expendable: spawn.container.is_some(),
         })
     }
 }
@@ -271,6 +274,9 @@ impl<'a> Prepared<'a> {
                 self.leave_parent();
             }
             self.enter_cgroup();
+            if self.plan.expendable {
+                give_up_protection();
+            }
             if let Some(umask) = self.plan.umask {
                 libc::umask(umask);
             }
@@ -460,6 +466,20 @@ unsafe fn reset_dispositions() {
         unsafe {
             let none = ptr::null_mut::<u64>();
             libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), none, SET_BYTES);
+        }
+    }
+}
+
+/// A daemon may be protected from being killed for want of memory; its jobs must not inherit that.
+unsafe fn give_up_protection() {
+    // SAFETY: static strings and a descriptor of this child. Where it cannot be written there is no
+    // protection to give up.
+    unsafe {
+        let path = c"/proc/self/oom_score_adj".as_ptr();
+        let fd = libc::open(path, libc::O_WRONLY | libc::O_CLOEXEC);
+        if fd != -1 {
+            libc::write(fd, c"0".as_ptr().cast(), 1);
+            libc::close(fd);
         }
     }
 }

@@ -216,6 +216,10 @@ async fn listen_local(path: &Path) -> io::Result<UnixListener> {
             UnixListener::bind(&short.path)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => UnixListener::bind(&short.path),
+        // A full queue has somebody behind it.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(io::ErrorKind::AddrInUse.into())
+        }
         Err(error) => Err(error),
         Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
     }

@@ -179,11 +179,11 @@ mod tests {
 
     #[test]
     fn a_thread_collects_where_there_are_no_process_descriptors() {
-        let child = std::process::Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
+        let mut child = std::process::Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
         let (tell, told) = std::sync::mpsc::channel();
         collect_in_thread(child.id(), move |ended| tell.send(ended.status).unwrap());
         assert_eq!(told.recv().unwrap(), ExitStatus::exited(7));
-        assert!(collect_if_ended(child.id()).is_err(), "it was collected");
+        assert!(child.wait().is_err(), "it was collected");
     }
 
     #[test]

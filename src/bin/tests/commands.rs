@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -142,6 +143,29 @@ fn a_controller_that_cannot_start_is_seen_by_who_started_it() {
     let (code, _, err) = words(&run(FLURMCTLD, &["--host", "nobody"], Some(&site.conf())));
     assert_eq!(code, Some(1));
     assert!(err.contains("flurmctld: fatal: nobody is none of the SlurmctldHost: c1"), "{err}");
+}
+
+#[test]
+fn a_controller_started_by_root_becomes_slurm_user() {
+    if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
+        println!("skipped: only root can become somebody else");
+        return;
+    }
+    let site = Site::new("user", 21_496, "");
+    let conf = std::fs::read_to_string(site.conf()).unwrap();
+    std::fs::write(site.conf(), conf.replace("SlurmUser=root", "SlurmUser=nobody")).unwrap();
+    let nobody = 65_534;
+    std::os::unix::fs::chown(&site.0, Some(nobody), Some(nobody)).unwrap();
+    let (code, _, err) = words(&run(FLURMCTLD, &["--host", "c1"], Some(&site.conf())));
+    assert_eq!(code, Some(0), "{err}");
+    let pid = site.text("ctld.pid").trim().to_owned();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = |key: &str| status.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
+    assert_eq!(line("Uid:"), format!("Uid:\t{nobody}\t{nobody}\t{nobody}\t{nobody}"));
+    assert_eq!(line("CapEff:"), "CapEff:\t0000000000000000");
+    assert_eq!(std::fs::metadata(site.0.join("ctld.log")).unwrap().uid(), nobody);
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    eventually("it ends", || site.text("ctld.log").contains("flurmctld ends"));
 }
 
 #[test]

@@ -22,6 +22,11 @@ pub(crate) fn cases() -> Vec<Case> {
         case("tree_signals_and_counts", Need::Nothing, || signals_and_counts("tree")),
         case("tree_keeps_two_containers_apart", Need::Nothing, || two("tree")),
         case("cgroup_keeps_two_containers_apart", Need::Cgroup, || two("best")),
+        case(
+            "jobs_do_not_inherit_how_their_daemon_stands_to_the_oom_killer",
+            Need::Root,
+            not_protected,
+        ),
         case("tree_collects_orphans", Need::Nothing, orphans_are_collected),
     ]
 }
@@ -192,6 +197,21 @@ fn two(kind: &'static str) {
         for held in [first, second] {
             held.container().await.remove().await.unwrap();
         }
+    });
+}
+
+fn not_protected() {
+    run(async {
+        let held = Held::new("tree", "oom");
+        std::fs::write("/proc/self/oom_score_adj", "500").unwrap();
+        let script = "cat /proc/self/oom_score_adj";
+        let mut alone = held.env.proc().spawn(shell(&held.folder, script)).await.unwrap();
+        alone.wait().await.unwrap();
+        assert_eq!(held.folder.text("out"), "500\n", "helpers of the daemon are");
+        let mut job = held.start(script).await;
+        job.wait().await.unwrap();
+        assert_eq!(held.folder.text("out"), "0\n");
+        held.container().await.remove().await.unwrap();
     });
 }
 

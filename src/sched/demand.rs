@@ -79,7 +79,8 @@ impl Demand {
             tasks_per_core: size.tasks_per_core.map(u32::from).filter(|count| *count > 0),
             cpus_per_node_min: size.cpus_per_node_min.map_or(1, u32::from).max(1),
             cpus_per_node_max: conf.cpus_per_node_max,
-            memory: size.memory.filter(|_| select.memory),
+            // Where memory is handed out, a job that names none gets all of each node's, as in Slurm.
+            memory: select.memory.then(|| size.memory.unwrap_or(Memory::PerNode(0))),
             tmp_disk_mb: size.tmp_disk_mb,
             sockets: size.sockets_per_node.map_or(0, u32::from),
             cores_per_socket: size.cores_per_socket.map_or(0, u32::from),

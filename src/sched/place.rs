@@ -24,20 +24,45 @@ pub(crate) fn place(
     nodes: &[NodeView],
     candidates: &[usize],
 ) -> Option<Vec<(usize, Placement)>> {
-    let room = |at: &usize| {
-        let node = &nodes[*at];
-        let units = if demand.suits(node) { demand.units_on(node) } else { 0 };
-        let required = demand.required.contains(&node.name);
-        (units > 0).then_some(Room { at: *at, units, weight: node.weight, required })
+    let mut rooms: Vec<Room> = Vec::new();
+    let named = demand.contiguous || !demand.required.is_empty();
+    for at in candidates {
+        let Some(room) = room(demand, nodes, *at) else { continue };
+        let heavier = rooms.last().is_some_and(|last| last.weight != room.weight);
+        if !named
+            && heavier
+            && let Some(chosen) = choose(demand, &rooms)
+        {
+            return Some(distribute(demand, nodes, chosen));
+        }
+        // Lighter nodes together did not suffice, and no set has fewer nodes than one.
+        if !named && demand.nodes_min == 1 && room.units >= demand.units {
+            return Some(distribute(demand, nodes, vec![room]));
+        }
+        rooms.push(room);
+    }
+    let chosen = if demand.contiguous {
+        neighbours(demand, &rooms)
+    } else if named {
+        choose_named(demand, &rooms)
+    } else {
+        choose(demand, &rooms)
     };
-    let rooms: Vec<Room> = candidates.iter().filter_map(room).collect();
+    chosen.map(|chosen| distribute(demand, nodes, chosen))
+}
+
+fn room(demand: &Demand, nodes: &[NodeView], at: usize) -> Option<Room> {
+    let node = &nodes[at];
+    let units = if demand.suits(node) { demand.units_on(node) } else { 0 };
+    let required = demand.required.contains(&node.name);
+    (units > 0).then_some(Room { at, units, weight: node.weight, required })
+}
+
+/// All required nodes, and of the others the lightest that make them suffice.
+fn choose_named(demand: &Demand, rooms: &[Room]) -> Option<Vec<Room>> {
     let required = rooms.iter().filter(|room| room.required).count();
     if required < demand.required.len() {
         return None;
-    }
-    if demand.contiguous {
-        let chosen = neighbours(demand, &rooms)?;
-        return Some(distribute(demand, nodes, chosen));
     }
     let mut end = 0;
     while end < rooms.len() {
@@ -46,7 +71,7 @@ pub(crate) fn place(
         let later = rooms[end..].iter().filter(|room| room.required);
         let at_hand: Vec<Room> = rooms[..end].iter().chain(later).copied().collect();
         if let Some(chosen) = choose(demand, &at_hand) {
-            return Some(distribute(demand, nodes, chosen));
+            return Some(chosen);
         }
     }
     None
@@ -87,6 +112,9 @@ fn choose(demand: &Demand, rooms: &[Room]) -> Option<Vec<Room>> {
 
 /// The first run of neighbouring nodes that suffices.
 fn neighbours(demand: &Demand, rooms: &[Room]) -> Option<Vec<Room>> {
+    if rooms.iter().filter(|room| room.required).count() < demand.required.len() {
+        return None;
+    }
     let mut sorted = rooms.to_vec();
     sorted.sort_by_key(|room| room.at);
     let must = sorted.iter().filter(|room| room.required).count();

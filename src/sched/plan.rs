@@ -127,6 +127,16 @@ fn queue(snapshot: &Snapshot) -> Vec<(&JobView, &PartitionView)> {
     entries
 }
 
+/// A partition's candidates are looked up again when one in so many of them may be full.
+const CANDIDATES_REFRESH: usize = 16;
+
+/// Nodes that are worth a look, and for how long that list is good.
+struct Candidates {
+    nodes: Vec<usize>,
+    made_at: usize,
+    lasts: usize,
+}
+
 /// What a pass knows so far.
 struct Pass<'a> {
     snapshot: &'a Snapshot,
@@ -136,6 +146,9 @@ struct Pass<'a> {
     started: BTreeSet<JobId>,
     blocked: BTreeSet<&'a str>,
     reserved: BTreeSet<usize>,
+    candidates: BTreeMap<&'a str, Candidates>,
+    /// How many times a node became full in this pass.
+    filled: usize,
     starts: Vec<Start>,
     reasons: BTreeMap<JobId, (Reason, String)>,
 }
@@ -151,6 +164,8 @@ impl<'a> Pass<'a> {
             started: BTreeSet::new(),
             blocked: BTreeSet::new(),
             reserved: BTreeSet::new(),
+            candidates: BTreeMap::new(),
+            filled: 0,
             starts: Vec::new(),
             reasons: BTreeMap::new(),
         }
@@ -173,12 +188,28 @@ impl<'a> Pass<'a> {
             self.explain(job, Reason::BadConstraints, text);
             return;
         };
-        let open = |at: &&usize| self.nodes[**at].usable && !self.reserved.contains(*at);
-        let candidates: Vec<usize> = partition.nodes.iter().filter(open).copied().collect();
-        match place(&demand, &self.nodes, &candidates) {
+        let candidates = self.candidates(partition);
+        let placed = place(&demand, &self.nodes, &candidates.nodes);
+        self.candidates.insert(partition.conf.name.as_str(), candidates);
+        match placed {
             Some(placements) => self.start(job, partition, placements),
             None => self.find_blocked(job, partition, &demand),
         }
+    }
+
+    /// The nodes of a partition where something may still be free.
+    fn candidates(&mut self, partition: &'a PartitionView) -> Candidates {
+        let known = self.candidates.remove(partition.conf.name.as_str());
+        if let Some(known) = known.filter(|known| known.made_at + known.lasts > self.filled) {
+            return known;
+        }
+        let open = |at: &&usize| {
+            let node = &self.nodes[**at];
+            node.usable && !node.is_full() && !self.reserved.contains(*at)
+        };
+        let nodes: Vec<usize> = partition.nodes.iter().filter(open).copied().collect();
+        let lasts = nodes.len() / CANDIDATES_REFRESH + 1;
+        Candidates { nodes, made_at: self.filled, lasts }
     }
 
     /// What keeps a job back that has nothing to do with room.
@@ -216,6 +247,7 @@ impl<'a> Pass<'a> {
             node.memory_used_mb += part.memory_mb;
             node.jobs += 1;
             node.whole_node_taken |= part.whole_node;
+            self.filled += usize::from(node.is_full());
             let planted = flurm_base::planted::is("model_grants_more_than_a_node_has");
             assert!(node.cpus_used <= node.cpus || planted, "a node was given out twice");
         }
@@ -241,6 +273,7 @@ impl<'a> Pass<'a> {
             let suits = usable.iter().filter(|at| demand.suits(&self.nodes[**at]));
             let reserved: Vec<usize> = suits.copied().collect();
             self.reserved.extend(reserved);
+            self.candidates.clear();
             let (reason, text) = match behind {
                 true => (Reason::Priority, String::new()),
                 false => (Reason::Resources, self.shortage(demand, &usable)),

@@ -289,3 +289,13 @@ fn what_can_never_be_is_refused_with_the_closest_fit() {
     let odd = JobSpec { features: Some(String::from("a|b")), ..wants(1, None) };
     assert_eq!(feasible(&s, &odd, &main).map_err(|no| no.errno), Err(Errno::InvalidFeature));
 }
+
+#[test]
+fn several_light_nodes_go_before_one_heavy_node() {
+    let mut s = cluster(&[2, 2, 2, 4]);
+    s.nodes[3].weight = 5;
+    (s.nodes[2].cpus_used, s.nodes[2].jobs) = (2, 1);
+    add_job(&mut s, 4, |_, _| {});
+    add_job(&mut s, 4, |_, _| {});
+    assert_eq!(line(&s), "1=n1:2 n2:2, 2=n4:4");
+}

@@ -45,6 +45,11 @@ pub struct NodeView {
 }
 
 impl NodeView {
+    /// Whether no job can get anything here any more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.whole_node_taken || self.cpus_used >= self.cpus
+    }
+
     /// Forgets what runs there.
     pub(crate) fn vacate(&mut self) {
         self.cpus_used = 0;

@@ -241,7 +241,13 @@ impl Cluster {
                 link.loss = link.loss.max(fault.link.loss);
             }
         }
-        world::with(|w| set_link(w, source, target, link));
+        let hook = world::with(|w| {
+            set_link(w, source, target, link);
+            w.link_hook()
+        });
+        if let Some(hook) = hook {
+            hook(source, target, link);
+        }
     }
 
     /// Ends every fault: links are whole, machines have power, services run, clocks are right.

@@ -1,6 +1,12 @@
 //! Engines: runtimes with virtual time under which a world runs.
 
+#[cfg(madsim)]
+pub mod judge;
+#[cfg(madsim)]
+pub mod madsim;
 pub mod own;
+#[cfg(madsim)]
+pub mod turmoil;
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,4 +42,11 @@ pub(crate) fn guarded<T>(f: impl FnOnce() -> T) -> Result<T, String> {
         let words = words.or_else(|| payload.downcast_ref::<&str>().map(|s| (*s).to_owned()));
         told.or(words).unwrap_or_else(|| "a panic without words".to_owned())
     })
+}
+
+/// What the last panic on this thread said.
+#[cfg(madsim)]
+pub(crate) fn last_panic() -> String {
+    let told = LAST_PANIC.with_borrow(Clone::clone);
+    told.unwrap_or_else(|| "a panic without words".to_owned())
 }

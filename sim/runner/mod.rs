@@ -51,6 +51,14 @@ pub(crate) fn run_fresh(engine: EngineName, scenario: &Scenario, seed: u64, keep
             crate::tripwire::settle_hashing();
             match engine {
                 EngineName::Own => run_seed::<Own>(scenario, seed, keep),
+                #[cfg(madsim)]
+                EngineName::Madsim => {
+                    run_seed::<crate::engine::madsim::Madsim>(scenario, seed, keep)
+                }
+                #[cfg(madsim)]
+                EngineName::Turmoil => {
+                    run_seed::<crate::engine::turmoil::Turmoil>(scenario, seed, keep)
+                }
             }
         };
         let handle = builder.spawn_scoped(scope, body).expect("the system has room for a thread");

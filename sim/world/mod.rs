@@ -124,6 +124,9 @@ pub trait Launcher {
     fn kill(&self, process: ProcKey);
 }
 
+/// Tells another runtime's network that one direction of a link changed.
+pub type LinkHook = Rc<dyn Fn(MachineId, MachineId, net::Link)>;
+
 /// Makes the body of a simulated program that is not a scripted one.
 pub type Programs = Rc<dyn Fn(&process::Start) -> Option<TaskFuture>>;
 
@@ -151,6 +154,8 @@ pub struct World {
     pub history: History,
     /// Every wait that was cut short, every knob drawn: the fault model's settings.
     pub disk_knobs: disk::Knobs,
+    seed: u64,
+    link_hook: Option<LinkHook>,
     launcher: Option<Rc<dyn Launcher>>,
     programs: Option<Programs>,
 }
@@ -185,6 +190,8 @@ impl World {
             trace: Trace::new(readable),
             history: History::default(),
             disk_knobs: disk::Knobs::default(),
+            seed,
+            link_hook: None,
             launcher: None,
             programs: None,
         }
@@ -295,6 +302,21 @@ impl World {
     /// Sets who starts and ends tasks.
     pub fn set_launcher(&mut self, launcher: Rc<dyn Launcher>) {
         self.launcher = Some(launcher);
+    }
+
+    /// The seed it was made from.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Tells another runtime's network about changes of links.
+    pub fn set_link_hook(&mut self, hook: LinkHook) {
+        self.link_hook = Some(hook);
+    }
+
+    /// Who is told about changes of links.
+    pub fn link_hook(&self) -> Option<LinkHook> {
+        self.link_hook.clone()
     }
 
     /// Sets which programs exist beside scripted ones.

@@ -456,8 +456,18 @@ fn tapped(w: &mut World, end: End, _bytes: &[u8]) -> bool {
         return false;
     };
     let port = conn.port;
-    let process = conn.halves[end.side].process;
-    let (swallow, actions) = w.net.tap.sent(w.now, source, target, port, end.side == 0, process);
+    tap_send(w, source, target, port, end.side == 0)
+}
+
+/// Lets the tap see that bytes are sent between machines; true when it swallowed them.
+pub(crate) fn tap_send(
+    w: &mut World,
+    source: MachineId,
+    target: MachineId,
+    port: u16,
+    connected: bool,
+) -> bool {
+    let (swallow, actions) = w.net.tap.sent(w.now, source, target, port, connected);
     let now = w.now;
     for action in actions {
         w.schedule(now, Event::Call(action));

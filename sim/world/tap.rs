@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 
-use super::process::ProcKey;
 use super::{Action, MachineId, Nanos};
 
 /// A fault waiting for its moment.
@@ -52,7 +51,6 @@ impl Tap {
         _target: MachineId,
         port: u16,
         connected: bool,
-        _process: Option<ProcKey>,
     ) -> (bool, Vec<Action>) {
         if connected {
             let entry = self.sent.entry((source, port)).or_insert((0, now));
@@ -109,11 +107,11 @@ mod tests {
         let (a, b) = (MachineId(1), MachineId(2));
         let action: Action = Box::new(|| {});
         tap.set(Trap { machine: a, port: 6817, swallow: true, action });
-        assert!(!tap.sent(0, b, a, 6817, false, None).0);
-        assert!(!tap.sent(0, a, b, 6817, true, None).0);
-        let (swallowed, actions) = tap.sent(0, a, b, 6817, false, None);
+        assert!(!tap.sent(0, b, a, 6817, false).0);
+        assert!(!tap.sent(0, a, b, 6817, true).0);
+        let (swallowed, actions) = tap.sent(0, a, b, 6817, false);
         assert!(swallowed);
         assert_eq!(actions.len(), 1);
-        assert!(!tap.sent(0, a, b, 6817, false, None).0);
+        assert!(!tap.sent(0, a, b, 6817, false).0);
     }
 }

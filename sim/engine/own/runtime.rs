@@ -16,7 +16,7 @@ use rand_chacha::rand_core::{Rng as _, TryRng};
 use super::{OwnMpsc, OwnMutex, OwnOneshot, OwnWatch, executor};
 use crate::world::env::{Engine, Place};
 use crate::world::process::ProcKey;
-use crate::world::{self, MachineId, Nanos, Wait, World};
+use crate::world::{self, MachineId, Nanos, TaskFuture, Wait, World};
 
 /// The runtime of a simulated process.
 #[derive(Debug)]
@@ -136,6 +136,22 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl<T: OptionalSend + 'static> Join<T> {
+    /// A task body for a future, and what waits for its value.
+    pub(crate) fn of(
+        future: impl Future<Output = T> + OptionalSend + 'static,
+    ) -> (Self, TaskFuture) {
+        let state = JoinState { value: None, over: false, waker: None };
+        let state = Arc::new(Mutex::new(state));
+        let promise = Promise(Arc::clone(&state));
+        let body = async move {
+            let value = future.await;
+            lock(&promise.0).value = Some(value);
+        };
+        (Self(state), Box::pin(body))
+    }
+}
+
 impl<T> Future for Join<T> {
     type Output = Result<T, Cancelled>;
 
@@ -220,16 +236,10 @@ impl AsyncRuntime for OwnRt {
         T: Future + OptionalSend + 'static,
         T::Output: OptionalSend + 'static,
     {
-        let state = JoinState { value: None, over: false, waker: None };
-        let state = Arc::new(Mutex::new(state));
-        let promise = Promise(Arc::clone(&state));
+        let (join, body) = Join::of(future);
         let process = world::current().map_or(ProcKey::NONE, |place| place.process);
-        let body = async move {
-            let value = future.await;
-            lock(&promise.0).value = Some(value);
-        };
-        executor::spawn(process, Box::pin(body));
-        Join(state)
+        executor::spawn(process, body);
+        join
     }
 
     fn sleep(duration: Duration) -> Wait {

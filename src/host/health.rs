@@ -18,6 +18,9 @@ use crate::task::detach;
 const ASKED_MAX: usize = 64;
 /// Shortest round of pings.
 const ROUND_MIN: Span = Span::millis(500);
+/// Every so many rounds a node is asked for everything it has, not only whether it lives: whatever was
+/// missed before is noticed then.
+const WHOLE_EVERY: u64 = 10;
 /// Longest round of pings.
 const ROUND_MAX: Span = Span::secs(100);
 
@@ -45,7 +48,7 @@ async fn watch_over<E: Env>(controller: &Controller<E>, term: u64) {
     let began = controller.env().clock().monotonic();
     let silence_max = controller.setup().slurmd_timeout();
     let round = Span(silence_max.0 / 3).clamp(ROUND_MIN, ROUND_MAX);
-    let mut first = true;
+    let mut rounds: u64 = 0;
     while controller.leading() == Some(term) {
         let nodes: Vec<(NodeName, bool)> = {
             let replica = controller.replica();
@@ -56,7 +59,7 @@ async fn watch_over<E: Env>(controller: &Controller<E>, term: u64) {
             let asked: Vec<_> = group
                 .iter()
                 .map(|(node, responding)| {
-                    let whole = first || !responding;
+                    let whole = rounds.is_multiple_of(WHOLE_EVERY) || !responding;
                     E::Rt::spawn(look(controller.clone(), term, node.clone(), whole))
                 })
                 .collect();
@@ -67,7 +70,7 @@ async fn watch_over<E: Env>(controller: &Controller<E>, term: u64) {
         if silence_max > Span(0) {
             judge(controller, term, began, silence_max).await;
         }
-        first = false;
+        rounds += 1;
         E::Rt::sleep(pause(round)).await;
     }
 }

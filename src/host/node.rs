@@ -4,7 +4,8 @@
 //! What it must not forget is in its spool before it acts. It may die at any time: the step daemons
 //! live on, and the next node daemon finds them again.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flurm_base::{AttemptId, JobId, Time};
@@ -67,8 +68,7 @@ pub async fn run<E: Env>(
     let setup = Setup::load(env.clone(), &options.conf, options.own).await?;
     let node = own_node(&setup, options.node_name.as_deref())?;
     let spool = Spool::new(&PathBuf::from(setup.conf().paths.slurmd_spool_dir(&node)));
-    let created = env.fs().create_folder(spool.root(), 0o755).await;
-    created.map_err(|error| format!("could not create {}: {error}", spool.root().display()))?;
+    create_durably(&env, spool.root()).await?;
     let mut ledger = read_ledger(&env, &spool).await?;
     let started = ledger.next_start_stamp(env.clock().wall());
     let daemon = NodeDaemon {
@@ -89,6 +89,22 @@ pub async fn run<E: Env>(
     detach::<E>(node_serve::accept(daemon.clone(), listener));
     detach::<E>(node_register::introduce(daemon.clone()));
     stop.await;
+    Ok(())
+}
+
+/// Creates a folder that outlives a power loss: a spool that vanished with the power would take what
+/// must not be forgotten with it.
+async fn create_durably<E: Env>(env: &E, folder: &Path) -> Result<(), String> {
+    let failed = |error: io::Error| format!("could not create {}: {error}", folder.display());
+    env.fs().create_folder(folder, 0o755).await.map_err(failed)?;
+    for parent in folder.ancestors().skip(1) {
+        match env.fs().sync_dir(parent).await {
+            Ok(()) => {}
+            // Not ours to open, so not made by us either.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
+            Err(error) => return Err(failed(error)),
+        }
+    }
     Ok(())
 }
 

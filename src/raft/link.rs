@@ -41,8 +41,8 @@ const QUEUE_MAX: usize = 1024;
 type Rt<E> = <E as Env>::Rt;
 type Moment<E> = <Rt<E> as AsyncRuntime>::Instant;
 type Promise<E> = <<Rt<E> as AsyncRuntime>::Oneshot as Oneshot>::Sender<Bytes>;
-type Queue<E> = <<Rt<E> as AsyncRuntime>::Mpsc as Mpsc>::Receiver<Vec<u8>>;
-type QueueSender<E> = <<Rt<E> as AsyncRuntime>::Mpsc as Mpsc>::Sender<Vec<u8>>;
+type Queue<E> = <<Rt<E> as AsyncRuntime>::Mpsc as Mpsc>::Receiver<Queued>;
+type QueueSender<E> = <<Rt<E> as AsyncRuntime>::Mpsc as Mpsc>::Sender<Queued>;
 /// True once the node shuts down.
 pub(crate) type StopWatch<E> = <<Rt<E> as AsyncRuntime>::Watch as Watch>::Receiver<bool>;
 
@@ -66,8 +66,17 @@ pub(crate) enum CallError {
     Lost,
 }
 
+/// A request on its way, and the connection it was made for: whoever made it is told when that
+/// connection breaks, so it must not be sent on another.
+struct Queued {
+    connection: u64,
+    bytes: Vec<u8>,
+}
+
 struct Shared<E: Env> {
     connected: bool,
+    /// Number of the present or latest connection.
+    connection: u64,
     next_id: u64,
     waiting: BTreeMap<u64, Promise<E>>,
     heard: Moment<E>,
@@ -129,6 +138,7 @@ impl<E: Env> Link<E> {
         let (sender, receiver) = <Rt<E> as AsyncRuntime>::Mpsc::channel(QUEUE_MAX);
         let shared = Arc::new(Mutex::new(Shared {
             connected: false,
+            connection: 0,
             next_id: 0,
             waiting: BTreeMap::new(),
             heard: Moment::<E>::now(),
@@ -142,7 +152,7 @@ impl<E: Env> Link<E> {
     /// Sends a request and waits for the answer.
     pub(crate) async fn call(&self, request: &Request, wait: Duration) -> Result<Reply, CallError> {
         let (promise, answer) = <Rt<E> as AsyncRuntime>::Oneshot::channel();
-        let id = {
+        let (id, connection) = {
             let mut shared = locked(&self.shared);
             if !shared.connected {
                 return Err(CallError::Unreachable);
@@ -153,12 +163,15 @@ impl<E: Env> Link<E> {
             shared.next_id += 1;
             let id = shared.next_id;
             shared.waiting.insert(id, promise);
-            id
+            (id, shared.connection)
         };
         let _waiting = Waiting { shared: &self.shared, id };
         let bytes = frame::encode(Kind::Request, id, &codec::encode(request));
         let exchange = async {
-            self.queue.send(bytes).await.map_err(|_| CallError::Unreachable)?;
+            self.queue
+                .send(Queued { connection, bytes })
+                .await
+                .map_err(|_| CallError::Unreachable)?;
             answer.await.map_err(|_| CallError::Lost)
         };
         let payload = match Rt::<E>::timeout(wait, exchange).await {
@@ -254,7 +267,6 @@ impl<E: Env, H: Handshake> Driver<E, H> {
         // Dropping the promises tells the callers.
         shared.waiting.clear();
         drop(shared);
-        while self.queue.try_recv().is_ok() {}
     }
 
     /// Runs a connection until it breaks (the reason) or the node stops (`None`).
@@ -267,6 +279,7 @@ impl<E: Env, H: Handshake> Driver<E, H> {
             let mut shared = locked(&self.shared);
             shared.heard = Moment::<E>::now();
             shared.connected = true;
+            shared.connection += 1;
         }
         let reading = read::<E>(reader, Arc::clone(&self.shared), self.target.frame_bytes_max);
         drop(Rt::<E>::spawn({
@@ -280,26 +293,33 @@ impl<E: Env, H: Handshake> Driver<E, H> {
                 }
             }
         }));
+        let mut tick = Moment::<E>::now() + PING_EVERY;
         loop {
-            let ticking = Rt::<E>::sleep(PING_EVERY);
+            let ticking = Rt::<E>::sleep_until(tick);
             let next = Rt::<E>::select3(&mut breaking, self.queue.recv(), ticking).await;
-            let bytes = match next {
+            let mut bytes = match next {
                 Select3::First(Ok(reason)) => return Some(reason),
                 // The reader stopped because the node does.
                 Select3::First(Err(_)) => return None,
-                Select3::Second(Some(bytes)) => self.gather(bytes),
+                Select3::Second(Some(first)) => self.gather(first),
                 Select3::Second(None) => return None,
-                Select3::Third(()) => {
-                    let silence = locked(&self.shared).heard.elapsed();
-                    if SILENCE_MAX <= silence {
-                        return Some(format!("nothing was heard for {} ms", silence.as_millis()));
-                    }
-                    if silence < PING_EVERY {
-                        continue;
-                    }
-                    frame::encode(Kind::Ping, 0, &[])
-                }
+                Select3::Third(()) => Vec::new(),
             };
+            // Looked at however busy the queue is: sending proves nothing about the peer.
+            let now = Moment::<E>::now();
+            if tick <= now {
+                tick = now + PING_EVERY;
+                let silence = now.saturating_duration_since(locked(&self.shared).heard);
+                if SILENCE_MAX <= silence {
+                    return Some(format!("nothing was heard for {} ms", silence.as_millis()));
+                }
+                if PING_EVERY <= silence {
+                    bytes.extend_from_slice(&frame::encode(Kind::Ping, 0, &[]));
+                }
+            }
+            if bytes.is_empty() {
+                continue;
+            }
             if let Err(reason) = write::<E>(&mut writer, &bytes).await {
                 return Some(reason);
             }
@@ -307,14 +327,22 @@ impl<E: Env, H: Handshake> Driver<E, H> {
     }
 
     /// Adds what waits already.
-    fn gather(&mut self, mut bytes: Vec<u8>) -> Vec<u8> {
-        while bytes.len() < WRITE_BYTES {
+    fn gather(&mut self, first: Queued) -> Vec<u8> {
+        let connection = locked(&self.shared).connection;
+        let mut bytes = Vec::new();
+        let mut next = first;
+        loop {
+            if next.connection == connection {
+                bytes.extend_from_slice(&next.bytes);
+            }
+            if WRITE_BYTES <= bytes.len() {
+                return bytes;
+            }
             match self.queue.try_recv() {
-                Ok(more) => bytes.extend_from_slice(&more),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+                Ok(more) => next = more,
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return bytes,
             }
         }
-        bytes
     }
 }
 

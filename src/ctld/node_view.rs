@@ -1,7 +1,7 @@
 //! Nodes as sinfo and `scontrol show node` show them.
 
 use flurm_model::{Node, NodeFacts};
-use flurm_wire::records::{NodeInfo, SelectNodeInfo};
+use flurm_wire::records::{ExtSensors, NodeInfo, PowerCap, SelectNodeInfo};
 use flurm_wire::{NO_VAL, NO_VAL64};
 
 use crate::tables::{Tables, tres, unix};
@@ -63,6 +63,12 @@ impl Tables<'_> {
             comment: (!node.comment.is_empty()).then(|| node.comment.clone()),
             extra: facts.extra.clone(),
             reason,
+            ext_sensors: ExtSensors {
+                consumed_energy: NO_VAL64,
+                temperature: NO_VAL,
+                ..ExtSensors::default()
+            },
+            power: PowerCap { cap_watts: NO_VAL },
             tres_fmt_str: Some(tres(conf.cpus, conf.real_memory_mb, None)),
             ..NodeInfo::default()
         }

@@ -98,7 +98,7 @@ pub fn batch_job(desc: &JobDesc, submitter: &Submitter<'_>) -> Result<JobSpec, R
         wait_all_nodes: flag(desc.wait_all_nodes),
         immediate: desc.immediate == 1,
         requests: requests(desc),
-        submit_host: text(&desc.alloc_node),
+        submit_host: text(&desc.alloc_node).or_else(|| submit_host(desc)),
         submit_line: text(&desc.submit_line),
         alloc_sid: number(desc.alloc_sid).unwrap_or(0),
         client_release: submitter.client_release,
@@ -158,6 +158,13 @@ fn refuse_what_is_not_done(desc: &JobDesc) -> Result<(), Refused> {
         }
     }
     Ok(())
+}
+
+/// sbatch does not say on which host it runs, but tells the job.
+fn submit_host(desc: &JobDesc) -> Option<String> {
+    let entries = desc.environment.iter().filter_map(|entry| entry.split_once('='));
+    let mut hosts = entries.filter(|(key, _)| *key == "SLURM_SUBMIT_HOST");
+    hosts.next().map(|(_, host)| host.to_owned())
 }
 
 /// For whom the job is. Only root and SlurmUser may submit for somebody else.

@@ -251,8 +251,11 @@ impl Cluster {
     ) -> Reply {
         let Some(job) = self.current(end.job, end.attempt) else { return Reply::Stale };
         let runs = matches!(job.base, JobBase::Running | JobBase::Suspended);
-        if !runs || batch_host(job) != Some(&end.node) {
+        if batch_host(job) != Some(&end.node) {
             return Reply::Stale;
+        }
+        if !runs {
+            return self.late_end(at, end, events);
         }
         if end.node_restarted {
             flurm_base::sometimes!("a node reported a batch script lost in its restart");
@@ -268,6 +271,21 @@ impl Cluster {
         let ending = ending_of(end);
         self.change_job(at, end.job, |job, _| job.launch_failures = 0);
         self.end_attempt(at, end.job, ending, events);
+        Reply::Done
+    }
+
+    /// The script of an attempt that was told to end says how it ended: shown, and nothing more.
+    fn late_end(&mut self, at: Time, end: &BatchEnd, events: &mut Events) -> Reply {
+        let job = self.jobs.get(&end.job).expect("the caller found the job");
+        let is_news = job.base == JobBase::Cancelled
+            && job.flags.has(JobFlags::COMPLETING)
+            && job.exit_status == 0
+            && end.status != 0;
+        if !is_news {
+            return Reply::Stale;
+        }
+        self.change_job(at, end.job, |job, _| job.exit_status = end.status);
+        events.push(Event::JobChanged(end.job));
         Reply::Done
     }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use flurm_base::{AttemptId, JobId, Time};
 use flurm_model::{
-    Hold, JobSpec, Limit, NodeName, PartitionConf, PartitionName, Reason, Select, SelectUnit, Size,
+    Hold, JobSpec, Limit, Memory, NodeName, PartitionConf, PartitionName, Reason, Select,
+    SelectUnit, Size,
 };
 
 use crate::{JobView, NodeView, PartitionView, Plan, Snapshot};
@@ -62,7 +63,9 @@ pub(crate) fn add_job(
     change: impl FnOnce(&mut JobView, &mut JobSpec),
 ) -> JobId {
     let number = u32::try_from(snapshot.pending.len()).expect("few jobs") + 1;
-    let size = Size { tasks: Some(tasks), cpus_min: tasks, ..Size::default() };
+    // A job that names no memory would take all of its nodes'.
+    let memory = Some(Memory::PerNode(1));
+    let size = Size { tasks: Some(tasks), cpus_min: tasks, memory, ..Size::default() };
     let mut spec = JobSpec { size, ..JobSpec::default() };
     let mut view = JobView {
         id: JobId(number),

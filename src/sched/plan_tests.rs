@@ -19,6 +19,17 @@ fn jobs_start_in_order_while_there_is_room() {
 }
 
 #[test]
+fn a_job_that_names_no_memory_takes_all_of_it() {
+    let mut s = cluster(&[4]);
+    for _ in 0..2 {
+        add_job(&mut s, 1, |_, spec| spec.size.memory = None);
+    }
+    assert_eq!(line(&s), "1=n1:1, 2=Resources");
+    s.select.memory = false;
+    assert_eq!(line(&s), "1=n1:1, 2=n1:1");
+}
+
+#[test]
 fn nothing_overtakes_a_blocked_job_of_the_same_partition() {
     let mut s = cluster(&[4]);
     s.nodes[0].cpus_used = 2;

@@ -66,7 +66,7 @@ fn fits(spec: &JobSpec, node: &NodeView, tasks: u32) -> bool {
     }
     let needed = tasks * u32::from(spec.size.cpus_per_task.unwrap_or(1));
     let cpus = if alone { node.cpus } else { needed };
-    let memory = spec.size.memory.map_or(0, |memory| match memory {
+    let memory = spec.size.memory.map_or(node.memory_mb, |memory| match memory {
         Memory::PerNode(0) => node.memory_mb,
         Memory::PerNode(mb) => mb,
         Memory::PerCpu(mb) => mb * u64::from(cpus),

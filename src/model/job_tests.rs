@@ -680,3 +680,16 @@ fn the_oldest_request_keys_go_when_there_are_too_many() {
     assert_eq!(kit.cluster.submitted(&key(1)), Some(JobId(2)));
     assert_eq!(kit.cluster.check(), Ok(()));
 }
+
+#[test]
+fn cancelling_a_job_that_is_being_requeued_keeps_when_it_ran() {
+    let mut kit = Kit::new(1);
+    let job = kit.runs("n1");
+    let start = kit.job(job).start;
+    kit.passes(10);
+    kit.requeues(job);
+    let end = Some(kit.now);
+    kit.passes(10);
+    kit.cancels(job, ALICE);
+    assert_eq!((kit.job(job).start, kit.job(job).end), (start, end));
+}

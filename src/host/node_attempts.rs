@@ -124,6 +124,23 @@ async fn watch<E: Env>(daemon: NodeDaemon<E>, job: JobId, attempt: AttemptId) {
     }
 }
 
+/// Waits until a step daemon that may still be starting is there, or has said its last word: before
+/// that, an empty container means nothing.
+async fn stepd_has_shown_itself<E: Env>(daemon: &NodeDaemon<E>, folder: &AttemptFolder) {
+    let clock = daemon.env().clock();
+    let deadline = clock.monotonic() + STEPD_START_MAX;
+    while clock.monotonic() < deadline {
+        if has(daemon, &folder.end()).await || has(daemon, &folder.reported()).await {
+            return;
+        }
+        if daemon.env().net().connect(&Addr::Local(folder.socket())).await.is_ok() {
+            return;
+        }
+        flurm_base::sometimes!("an attempt was ended before its step daemon had started");
+        E::Rt::sleep(LOOK_PAUSE).await;
+    }
+}
+
 /// Only an attempt that this very run launched can have a step daemon that is still starting.
 fn is_fresh<E: Env>(daemon: &NodeDaemon<E>, job: JobId, attempt: AttemptId) -> bool {
     daemon.registrar().is_introduced() && daemon.ledger().phase(job, attempt).is_some()
@@ -219,6 +236,8 @@ fn unknown_order<E: Env>(daemon: &NodeDaemon<E>, job: JobId, attempt: AttemptId)
 pub(crate) async fn end<E: Env>(daemon: NodeDaemon<E>, job: JobId) {
     let found = daemon.ledger().live().find(|(id, ..)| *id == job);
     let Some((_, attempt, _)) = found else { return };
+    let folder = daemon.spool().attempt(job, attempt);
+    stepd_has_shown_itself(&daemon, &folder).await;
     if let Some(container) = container(&daemon, job, attempt).await {
         for signal in [SIGCONT, SIGTERM] {
             if let Err(error) = container.signal(signal).await {
@@ -231,10 +250,15 @@ pub(crate) async fn end<E: Env>(daemon: NodeDaemon<E>, job: JobId) {
             E::Rt::sleep(LOOK_PAUSE).await;
         }
     }
-    kill_all(&daemon, job, attempt).await;
-    // The step daemon writes the attempt's end now; its folder goes when it is done with it.
-    let folder = daemon.spool().attempt(job, attempt);
-    while outlive_stepd(&daemon, &folder).await {}
+    // The step daemon writes the attempt's end now; its folder goes when it is done with it. One that
+    // was just about to start its job starts it into a container that is emptied again.
+    loop {
+        kill_all(&daemon, job, attempt).await;
+        let gone = E::Rt::timeout(KILL_PAUSE, outlive_stepd(&daemon, &folder)).await;
+        if matches!(gone, Ok(false)) {
+            break;
+        }
+    }
     let return_code = epilog(&daemon, job, attempt).await;
     daemon.note_ended(job, attempt).await;
     remove_folder(&daemon, job, attempt).await;

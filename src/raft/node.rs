@@ -306,8 +306,14 @@ async fn open_folder<E: Env>(
     let fs = env.fs();
     let folder = &config.folder;
     fs.create_folder(folder, 0o700).await.map_err(|error| failed(&error))?;
-    if let Some(parent) = folder.parent().filter(|parent| *parent != Path::new("")) {
-        fs.sync_dir(parent).await.map_err(|error| failed(&error))?;
+    // Every folder above may be new as well: a lost name loses all below it.
+    for parent in folder.ancestors().skip(1).filter(|parent| *parent != Path::new("")) {
+        match fs.sync_dir(parent).await {
+            Ok(()) => {}
+            // Not ours to open, so not made by us either.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => break,
+            Err(error) => return Err(failed(&error)),
+        }
     }
     let joining = join::begin(fs, config).await.map_err(|error| failed(&error))?;
     let log_config = LogConfig {

@@ -9,7 +9,7 @@ mod place;
 mod plan;
 mod snapshot;
 
-pub use plan::{Explanation, Plan, feasible, plan};
+pub use plan::{Explanation, Plan, REASONS_MAX, STARTS_MAX, feasible, plan};
 pub use snapshot::{JobView, NodeView, PartitionView, Snapshot};
 
 #[cfg(test)]

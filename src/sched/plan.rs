@@ -44,7 +44,7 @@ impl Plan {
     /// The plan as a command; `None` when there is nothing to start and nothing new to say.
     pub fn command(&self, at: Time) -> Option<Command> {
         let news = self.waiting.iter().filter(|why| why.is_news);
-        let reasons: Vec<_> = news.map(|why| (why.job, why.reason)).collect();
+        let reasons: Vec<_> = news.map(|why| (why.job, why.reason)).take(REASONS_MAX).collect();
         if self.starts.is_empty() && reasons.is_empty() {
             return None;
         }
@@ -52,10 +52,20 @@ impl Plan {
     }
 }
 
+/// Jobs that one pass starts at most: a command has to fit an entry of the log. The next pass goes
+/// on from there.
+pub const STARTS_MAX: usize = 1_000;
+/// Reasons that one command carries at most; the others are news again in the next pass.
+pub const REASONS_MAX: usize = 10_000;
+
 /// Plans one pass.
 pub fn plan(snapshot: &Snapshot) -> Plan {
     let mut pass = Pass::new(snapshot);
     for (job, partition) in queue(snapshot) {
+        if pass.starts.len() >= STARTS_MAX {
+            pass.is_cut = true;
+            break;
+        }
         pass.consider(job, partition);
     }
     pass.finish()
@@ -150,6 +160,8 @@ struct Pass<'a> {
     /// How many times a node became full in this pass.
     filled: usize,
     starts: Vec<Start>,
+    /// The rest of the queue was not looked at.
+    is_cut: bool,
     reasons: BTreeMap<JobId, (Reason, String)>,
 }
 
@@ -167,6 +179,7 @@ impl<'a> Pass<'a> {
             candidates: BTreeMap::new(),
             filled: 0,
             starts: Vec::new(),
+            is_cut: false,
             reasons: BTreeMap::new(),
         }
     }
@@ -318,8 +331,11 @@ impl<'a> Pass<'a> {
     fn finish(mut self) -> Plan {
         let mut waiting = Vec::with_capacity(self.snapshot.pending.len());
         for job in self.snapshot.pending.iter().filter(|job| !self.started.contains(&job.id)) {
-            let nowhere = (Reason::PartitionConfig, String::from("it has no partition left"));
-            let (reason, text) = self.reasons.remove(&job.id).unwrap_or(nowhere);
+            let (reason, text) = match self.reasons.remove(&job.id) {
+                Some(why) => why,
+                None if self.is_cut => continue,
+                None => (Reason::PartitionConfig, String::from("it has no partition left")),
+            };
             let is_news = reason != job.reason && job.hold == Hold::None;
             waiting.push(Explanation { job: job.id, reason, text, is_news });
         }

@@ -310,3 +310,19 @@ fn several_light_nodes_go_before_one_heavy_node() {
     add_job(&mut s, 4, |_, _| {});
     assert_eq!(line(&s), "1=n1:2 n2:2, 2=n4:4");
 }
+
+#[test]
+fn a_pass_starts_a_bounded_number_of_jobs_and_the_next_goes_on() {
+    let mut s = cluster(&[u32::try_from(crate::STARTS_MAX).expect("small") + 7]);
+    for _ in 0..crate::STARTS_MAX + 8 {
+        add_job(&mut s, 1, |_, _| {});
+    }
+    let first = plan(&s);
+    assert_eq!((first.starts.len(), first.waiting.len()), (crate::STARTS_MAX, 0));
+    s.pending.drain(..crate::STARTS_MAX);
+    let used = u32::try_from(crate::STARTS_MAX).expect("small");
+    (s.nodes[0].cpus_used, s.nodes[0].jobs) = (used, used);
+    let second = plan(&s);
+    assert_eq!((second.starts.len(), second.waiting.len()), (7, 1));
+    assert_eq!(second.waiting[0].reason, Reason::Resources);
+}

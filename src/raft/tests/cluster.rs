@@ -448,3 +448,62 @@ async fn a_damaged_log_is_refused_at_the_start() {
     assert!(error.contains("the log is damaged"), "{error}");
     assert!(error.contains("offset 2560"), "{error}");
 }
+
+/// Passes connections on; those made before `freeze` is raised stop moving bytes but stay open, as
+/// when packets vanish.
+async fn freezing_proxy(
+    from: SocketAddr,
+    to: SocketAddr,
+    freeze: tokio::sync::watch::Receiver<u64>,
+) {
+    let listener = tokio::net::TcpListener::bind(from).await.unwrap();
+    loop {
+        let (inner, _) = listener.accept().await.unwrap();
+        let mut freeze = freeze.clone();
+        freeze.mark_unchanged();
+        tokio::spawn(async move {
+            let Ok(outer) = tokio::net::TcpStream::connect(to).await else { return };
+            let (mut inner, mut outer) = (inner, outer);
+            tokio::select! {
+                _ = tokio::io::copy_bidirectional(&mut inner, &mut outer) => {}
+                _ = freeze.changed() => {
+                    // Held open, moving nothing.
+                    tokio::time::sleep(Duration::from_secs(600)).await;
+                }
+            }
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_on_which_packets_vanish_are_replaced() {
+    let real = SocketAddr::from(([127, 0, 0, 1], 21369));
+    let mut cluster = Cluster::new("vanish", 21365, 3, |config| {
+        config.listen = (config.id == 2).then(|| SocketAddr::from(([127, 0, 0, 1], 21369)));
+    });
+    let (freeze, frozen) = tokio::sync::watch::channel(0);
+    tokio::spawn(freezing_proxy(cluster.members[1].addr, real, frozen));
+    for at in 0..3 {
+        cluster.start(at).await.unwrap();
+    }
+    if cluster.leader().await == 1 {
+        // Its own connections do not go through the proxy, so it must not lead.
+        cluster.stop(1).await;
+        cluster.leader().await;
+        cluster.start(1).await.unwrap();
+    }
+    let last = cluster.propose(b"before").await;
+    cluster.settled(last).await;
+    freeze.send(1).unwrap();
+    let start = Instant::now();
+    let stop = start + Duration::from_secs(3);
+    let mut last = 0;
+    while Instant::now() < stop {
+        // Steady requests, so that the links are never idle.
+        last = cluster.propose(b"meanwhile").await;
+    }
+    cluster.settled(last).await;
+    println!("healed after at most {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(8));
+    cluster.assert_all_equal();
+}

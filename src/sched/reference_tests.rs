@@ -79,14 +79,19 @@ fn fits(spec: &JobSpec, node: &NodeView, tasks: u32) -> bool {
 
 /// Whether any set of nodes with any spread of the tasks could take the job now.
 fn could_start(spec: &JobSpec, nodes: &[NodeView]) -> bool {
-    let most = spec.size.nodes_max.unwrap_or(u32::MAX);
+    could_start_on(spec, nodes, u32::MAX, u32::MAX)
+}
+
+/// The same with so many nodes of such a weight at most.
+fn could_start_on(spec: &JobSpec, nodes: &[NodeView], weight: u32, count: u32) -> bool {
+    let most = spec.size.nodes_max.unwrap_or(u32::MAX).min(count);
     // Every node of a job has at least one task.
     let tasks = spec.size.tasks.unwrap_or(1).max(spec.size.nodes_min);
     (1u32..1 << nodes.len()).any(|set| {
         let chosen: Vec<&NodeView> = nodes
             .iter()
             .enumerate()
-            .filter(|(at, node)| set & (1 << at) != 0 && node.usable)
+            .filter(|(at, node)| set & (1 << at) != 0 && node.usable && node.weight <= weight)
             .map(|(_, node)| node)
             .collect();
         let count = chosen.len() as u32;
@@ -103,6 +108,17 @@ fn spreads(spec: &JobSpec, nodes: &[&NodeView], tasks: u32) -> bool {
             (1..=tasks).any(|here| fits(spec, node, here) && spreads(spec, rest, tasks - here))
         }
     }
+}
+
+/// Lighter nodes would not have sufficed, and fewer as light would not either.
+fn judge_choice(nodes: &[NodeView], plan: &Plan, job: &JobView) {
+    let start = plan.starts.iter().find(|start| start.job == job.id).expect("it starts");
+    let of = |name: &NodeName| nodes.iter().find(|node| node.name == *name).expect("a real node");
+    let weights = start.placements.iter().map(|part| of(&part.node).weight);
+    let heaviest = weights.max().expect("some node");
+    let count = start.placements.len() as u32;
+    assert!(!could_start_on(&job.spec, nodes, heaviest - 1, u32::MAX), "lighter nodes suffice");
+    assert!(!could_start_on(&job.spec, nodes, heaviest, count - 1), "fewer nodes suffice");
 }
 
 /// Takes over a start, checking that it breaks nothing.
@@ -144,6 +160,7 @@ proptest! {
             let expected = !blocked && could_start(&job.spec, &nodes);
             prop_assert_eq!(starts, expected, "job {} of {:?}", job.id, &snapshot);
             if starts {
+                judge_choice(&nodes, &plan, job);
                 occupy(&mut nodes, &plan, job);
             } else {
                 blocked |= could_start(&job.spec, &empty);

@@ -5,6 +5,7 @@
 //! command to propose and how to answer once it is committed. Knows nothing of connections, of
 //! replication, or of which replica it runs on.
 
+mod build_info;
 mod config;
 mod identity;
 mod job_view;
@@ -19,10 +20,14 @@ mod submit;
 mod tables;
 mod update;
 
+pub use build_info::{BuildFacts, build_info, version};
 pub use config::cluster_config;
 pub use identity::Identity;
 pub use launch::{TERM_ENTRY, UnsignedLaunch, term_of, terminate_orphan};
 pub use refused::Refused;
 pub use requests::{Answer, Gather, Request, Then, answer, audit, committed, committed_many};
-pub use submit::{Submitter, batch_job};
+pub use submit::{Submitter, batch_job, owner_uid};
 pub use tables::Tables;
+
+#[cfg(test)]
+mod build_info_tests;

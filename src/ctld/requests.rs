@@ -17,7 +17,7 @@ use flurm_wire::{BATCH_STEP, Errno as WireErrno, Message, NO_VAL, StepId, UnixTi
 
 use crate::identity::Identity;
 use crate::refused::Refused;
-use crate::submit::{Submitter, batch_job};
+use crate::submit::{Submitter, batch_job, owner_uid};
 use crate::tables::Tables;
 use crate::{node_update, partition_update, update};
 
@@ -227,7 +227,7 @@ fn submit(
 ) -> Result<Answer, Refused> {
     let asker = request.identity;
     let settings = cluster.settings();
-    let for_self = desc.user_id == asker.uid || desc.user_id == NO_VAL;
+    let for_self = owner_uid(desc, asker.uid) == asker.uid;
     let user = request.user.as_ref().filter(|_| for_self || asker.is_operator(settings));
     let submitter = Submitter {
         identity: &asker,

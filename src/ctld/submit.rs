@@ -30,6 +30,8 @@ const RESERVATION_INVALID: u32 = 2052;
 const JOB_SCRIPT_MISSING: u32 = 2009;
 /// ESLURM_USER_ID_MISSING.
 const USER_ID_MISSING: u32 = 2010;
+/// SLURM_AUTH_NOBODY: what clients of 23.11 and later send instead of their own user and group id.
+const AUTH_NOBODY: u32 = 99;
 /// ESLURM_ENVIRONMENT_MISSING.
 const ENVIRONMENT_MISSING: u32 = 2123;
 
@@ -167,18 +169,29 @@ fn submit_host(desc: &JobDesc) -> Option<String> {
     hosts.next().map(|(_, host)| host.to_owned())
 }
 
+/// A user or group id a client named.
+fn named_id(id: u32) -> Option<u32> {
+    (id != NO_VAL && id != AUTH_NOBODY).then_some(id)
+}
+
+/// The user a submission is for: the one it names, else whoever sends it.
+pub fn owner_uid(desc: &JobDesc, sender: u32) -> u32 {
+    named_id(desc.user_id).unwrap_or(sender)
+}
+
 /// For whom the job is. Only root and SlurmUser may submit for somebody else.
 fn owner(desc: &JobDesc, submitter: &Submitter<'_>) -> Result<(u32, u32), Refused> {
     let me = submitter.identity;
-    let uid = if desc.user_id == NO_VAL { me.uid } else { desc.user_id };
-    let gid = if desc.group_id == NO_VAL { me.gid } else { desc.group_id };
-    if uid == me.uid {
-        return Ok((uid, gid));
+    let uid = named_id(desc.user_id).unwrap_or(me.uid);
+    let gid = named_id(desc.group_id).unwrap_or(me.gid);
+    if uid != me.uid && !submitter.privileged {
+        return Err(Refused::plain(USER_ID_MISSING));
     }
-    if submitter.privileged {
-        return Ok((uid, gid));
+    if submitter.user_name.is_none() {
+        let text = format!("uid {uid} is not known to the controllers");
+        return Err(Refused::because(USER_ID_MISSING, text));
     }
-    Err(Refused::plain(USER_ID_MISSING))
+    Ok((uid, gid))
 }
 
 fn size(desc: &JobDesc) -> Result<Size, Refused> {

@@ -18,6 +18,7 @@ use flurm_wire::{AuthBlock, Errno, Frame, Header, Message, Release, frame};
 use crate::auth::Verified;
 use crate::controller::Controller;
 use crate::frame_io::{FrameError, read_frame, write_frame};
+use crate::munge::UID_ANY;
 use crate::peers::{Forwarded, ForwardedAnswer};
 use crate::serve;
 use crate::task::detach;
@@ -77,6 +78,15 @@ pub(crate) async fn accept<E: Env>(
     }
 }
 
+/// Who is to read a reply, and how that peer expects it to be signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    /// A bearer of a token: expects auth/jwt back, in which servers send nothing.
+    Token,
+    /// The user whose credential came with the request.
+    User(u32),
+}
+
 async fn session<E: Env>(controller: &Controller<E>, mut stream: <E::Net as Net>::Stream) {
     let bytes = match read_frame::<E, _>(&mut stream, REQUEST_MAX).await {
         Ok(bytes) => bytes,
@@ -98,12 +108,14 @@ async fn session<E: Env>(controller: &Controller<E>, mut stream: <E::Net as Net>
     let reply = match verify(controller, &frame).await {
         Ok(verified) => {
             let uid = verified.identity.uid;
+            let by_token = matches!(frame.auth, Some(AuthBlock::Jwt { .. }));
+            let reader = if by_token { Reader::Token } else { Reader::User(uid) };
             let reply = respond(controller, &stream, &frame, verified).await;
-            reply.map(|(msg_type, body)| (msg_type, body, uid))
+            reply.map(|(msg_type, body)| (msg_type, body, reader))
         }
         Err(refused) => {
             let message = refused.message();
-            Some((message.msg_type(), message.to_bytes(release), crate::munge::UID_ANY))
+            Some((message.msg_type(), message.to_bytes(release), Reader::User(UID_ANY)))
         }
     };
     if let Some((msg_type, body, reader)) = reply {
@@ -123,7 +135,7 @@ async fn answer_unreadable<E: Env>(
     };
     let message = code(errno);
     let body = message.to_bytes(release);
-    send(controller, stream, release, message.msg_type(), &body, crate::munge::UID_ANY).await;
+    send(controller, stream, release, message.msg_type(), &body, Reader::User(UID_ANY)).await;
 }
 
 async fn verify<E: Env>(
@@ -159,7 +171,7 @@ async fn respond<E: Env>(
         tracing::warn!(uid = verified.identity.uid, "refused a replayed credential");
         return plain(code(Errno::ESLURM_AUTH_CRED_INVALID));
     }
-    if let Some(reply) = serve::locally(controller, &message, verified.identity).await {
+    if let Some(reply) = serve::locally(controller, &message, release).await {
         return plain(reply);
     }
     let forwarded = Forwarded {
@@ -201,7 +213,7 @@ async fn user_of<E: Env>(
     sender: u32,
 ) -> Option<(String, Vec<u32>)> {
     let Message::RequestSubmitBatchJob(desc) = message else { return None };
-    let uid = if desc.user_id == flurm_wire::NO_VAL { sender } else { desc.user_id };
+    let uid = flurm_ctld::owner_uid(desc, sender);
     match controller.env().ident().user_by_id(uid).await {
         Ok(user) => user.map(|user| (user.name, user.groups)),
         Err(error) => {
@@ -308,13 +320,17 @@ async fn send<E: Env>(
     release: Release,
     msg_type: u16,
     body: &[u8],
-    reader: u32,
+    reader: Reader,
 ) {
     // Stock clients of 22.05 want every reply signed; later ones take it as slurmctld sends it.
     let signed = release < Release::V23_02;
     let mut auth: Option<AuthBlock> = None;
     if signed {
-        match controller.setup().auth().sign(msg_type, body, reader).await {
+        let block = match reader {
+            Reader::Token => Ok(AuthBlock::Jwt { token: None, username: None }),
+            Reader::User(uid) => controller.setup().auth().sign(msg_type, body, uid).await,
+        };
+        match block {
             Ok(block) => auth = Some(block),
             Err(error) => {
                 tracing::error!("could not sign a reply: {error}");

@@ -158,6 +158,11 @@ impl Scenario {
                 return Err(format!("no oracle is called `{name}`; there are {known}"));
             }
         }
+        let kinds = ["unsettled", "panic"];
+        let is_kind = |kind: &str| kinds.contains(&kind) || crate::oracle::NAMES.contains(&kind);
+        if let Some(kind) = self.expect.caught_by.as_deref().filter(|kind| !is_kind(kind)) {
+            return Err(format!("nothing called `{kind}` catches bugs"));
+        }
         if let Some(bug) = &self.expect.planted {
             if self.expect.within_seeds.is_none() || self.expect.caught_by.is_none() {
                 return Err("a planted bug needs `caught_by` and `within_seeds`".into());

@@ -6,13 +6,16 @@
 /// Every bug that can be planted, and what it breaks. A name that is not here is refused by
 /// `plant`, and a test looks through the sources for names that are missing here.
 pub const KNOWN: &[(&str, &str)] = &[
+    ("host_never_repeats_an_order", "an order to a node that got no answer is not sent again"),
     ("model_forgets_request_keys", "a repeated submission becomes a second job"),
     ("model_grants_more_than_a_node_has", "a start is applied without a look at what is free"),
     ("model_requeues_before_confirmation", "a job runs again while its lost node may still run it"),
     ("model_takes_stale_reports", "a report about an earlier attempt ends the present one"),
+    ("node_forgets_its_ledger", "a restarted node daemon does not know what it runs"),
     ("node_obeys_a_deposed_leader", "a node acts on a request of a term it has seen superseded"),
     ("raft_acknowledges_before_sync", "entries count as stored before they are on the disk"),
     ("raft_forgets_its_vote", "a member that restarts may vote twice in one term"),
+    ("raft_reads_without_a_majority", "a leader that was deposed answers reads"),
 ];
 
 /// Whether the bug `name` is active. Always `false` in a product build.

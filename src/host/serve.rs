@@ -5,7 +5,7 @@ use flurm_model::{Command, Reply};
 use flurm_rt::{Clock, Env};
 use flurm_sched::Snapshot;
 use flurm_wire::messages::{ControlStatus, ReturnCode};
-use flurm_wire::{Errno, Message, Release, UnixTime};
+use flurm_wire::{Errno, Message, Release};
 
 use crate::controller::{Controller, NotTaken};
 use crate::peers::{Forwarded, ForwardedAnswer};
@@ -14,15 +14,22 @@ use crate::peers::{Forwarded, ForwardedAnswer};
 pub(crate) async fn locally<E: Env>(
     controller: &Controller<E>,
     message: &Message,
-    _asker: Identity,
+    release: Release,
 ) -> Option<Message> {
     match message {
         Message::RequestPing => Some(code(Errno::SLURM_SUCCESS)),
         Message::RequestConfig(ask) => Some(controller.setup().config_files(ask.flags).await),
+        Message::RequestBuildInfo(_) => Some(build_info(controller, release)),
         Message::RequestControlStatus => Some(control_status(controller)),
         Message::RequestTakeover => Some(code(Errno::ESLURM_NOT_SUPPORTED)),
         _ => None,
     }
+}
+
+/// The configuration, with the id of the next job as far as this replica knows.
+fn build_info<E: Env>(controller: &Controller<E>, release: Release) -> Message {
+    let job_id_next = controller.replica().cluster().job_id_next();
+    controller.setup().build_info(job_id_next, release)
 }
 
 /// Who leads, by position in the list of controllers.
@@ -32,7 +39,7 @@ fn control_status<E: Env>(controller: &Controller<E>) -> Message {
     let position = position.unwrap_or(controller.position());
     Message::ResponseControlStatus(ControlStatus {
         backup_inx: u16::try_from(position).unwrap_or(u16::MAX),
-        control_time: UnixTime(controller.env().clock().boot().secs()),
+        control_time: controller.setup().started().into(),
     })
 }
 

@@ -5,13 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use flurm_base::Span;
+use flurm_base::{Span, Time};
 use flurm_conf::{Conf, Diagnostic, FILE_BYTES_MAX, FlurmConf};
-use flurm_ctld::Identity;
+use flurm_ctld::{BuildFacts, Identity};
 use flurm_raft::{Config as RaftConfig, Member};
-use flurm_rt::{Env, Fs, Ident, Net};
-use flurm_wire::Message;
+use flurm_rt::{Clock, Env, Fs, Ident, Net};
 use flurm_wire::messages::{ConfigFile, ConfigResponse};
+use flurm_wire::{Message, Release};
 
 use crate::auth::{Auth, AuthSettings};
 use crate::munge;
@@ -44,6 +44,7 @@ pub struct Setup<E: Env> {
     auth: Auth<E>,
     slurm_uid: u32,
     slurmd_uid: u32,
+    started: Time,
     controllers: Controllers<E>,
 }
 
@@ -63,6 +64,7 @@ impl<E: Env> Setup<E> {
         let rpc = Rpc::new(env.clone(), auth.clone());
         let wait = conf.times.message_timeout.duration();
         let controllers = Controllers::new(rpc, addrs, slurm_uid, wait);
+        let started = env.clock().wall();
         Ok(Self {
             env,
             conf_path: conf_path.to_path_buf(),
@@ -71,6 +73,7 @@ impl<E: Env> Setup<E> {
             auth,
             slurm_uid,
             slurmd_uid,
+            started,
             controllers,
         })
     }
@@ -108,6 +111,25 @@ impl<E: Env> Setup<E> {
     /// uid of SlurmdUser: who may open what is sent to nodes.
     pub fn slurmd_uid(&self) -> u32 {
         self.slurmd_uid
+    }
+
+    /// The configuration as `scontrol show config` of a release reads it.
+    pub fn build_info(&self, job_id_next: u32, release: Release) -> Message {
+        let facts = BuildFacts {
+            conf_path: self.conf_path.to_string_lossy().into_owned(),
+            started: self.started,
+            now: self.env.clock().wall(),
+            slurm_uid: self.slurm_uid,
+            slurmd_uid: self.slurmd_uid,
+            job_id_next,
+            release,
+        };
+        Message::ResponseBuildInfo(Box::new(flurm_ctld::build_info(&self.conf(), &facts)))
+    }
+
+    /// When this daemon read its configuration first.
+    pub fn started(&self) -> Time {
+        self.started
     }
 
     /// `ClusterName`.

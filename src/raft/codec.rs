@@ -1,9 +1,9 @@
-//! Values to bytes and back, for disk and wire: `flurm_base::codec`, and the two kinds of value that
-//! must not reserve memory for a length alone.
+//! Values to bytes and back, for disk and wire: `flurm_base::codec`, and the two kinds of value
+//! that must not reserve memory for a length alone.
 //!
 //! Integers below 251 take one byte, then 251/252/253 announce 2, 4 or 8 bytes; enum variants are
-//! numbers, `Option` is 0 or 1 and the value, sequences and byte strings are a length and the items,
-//! structs are their fields in order. Golden bytes in the tests fix exactly this.
+//! numbers, `Option` is 0 or 1 and the value, sequences and byte strings are a length and the
+//! items, structs are their fields in order. Golden bytes in the tests fix exactly this.
 
 use std::fmt;
 

@@ -111,13 +111,11 @@ async fn main() {
     times.sort();
     let syncs = world.syncs() - syncs;
     let count = times.len();
-    println!(
-        "{proposers} proposers, {bytes} bytes: {} commits/s, p50 {:?}, p99 {:?}, {:.1} commits/sync",
-        count as u64 / seconds,
-        times[count / 2],
-        times[count * 99 / 100],
-        count as f64 / syncs as f64
-    );
+    let rate = count as u64 / seconds;
+    let (p50, p99) = (times[count / 2], times[count * 99 / 100]);
+    let per_sync = count as f64 / syncs as f64;
+    println!("{proposers} proposers, {bytes} bytes: {rate} commits/s, p50 {p50:?}, p99 {p99:?}");
+    println!("{per_sync:.1} commits per sync of the leader");
     let start = Instant::now();
     for _ in 0..200 {
         node.read_barrier().await.unwrap();

@@ -80,13 +80,12 @@ impl Cluster {
         attempt: AttemptId,
         events: &mut Events,
     ) -> Reply {
-        if !self.warnings_due(at).any(|due| due == (id, attempt)) {
+        let job = self.jobs.get(&id).filter(|job| job.attempt == attempt);
+        let Some(warning) = job.and_then(|job| job.spec.warning.filter(|_| is_due(job, at))) else {
             return Reply::Stale;
-        }
+        };
         self.change_job(at, id, |job, _| job.warned = true);
         events.push(Event::JobChanged(id));
-        let warning =
-            self.jobs[&id].spec.warning.expect("a warning is due only where one is asked");
         // A refusal means that the job has no batch script to warn: then nobody is to be told.
         let _ = self.send_signal(at, id, warning.signal, warning.flags, events);
         Reply::Done
@@ -196,6 +195,10 @@ impl Cluster {
         }
         Ok(())
     }
+}
+
+fn is_due(job: &Job, at: Time) -> bool {
+    job.warning_due().is_some_and(|due| due <= at)
 }
 
 fn mark_requeue_hold(job: &mut Job, flags: RequeueFlags) {

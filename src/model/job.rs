@@ -143,7 +143,7 @@ impl Allocation {
 
     /// CPUs over all nodes.
     pub fn cpus(&self) -> u32 {
-        self.shares.iter().map(|share| share.cpus).sum()
+        self.shares.iter().fold(0, |sum, share| sum.saturating_add(share.cpus))
     }
 
     /// Whether any share still takes resources.

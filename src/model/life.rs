@@ -7,6 +7,7 @@
 use flurm_base::{AttemptId, JobId, Time};
 
 use crate::apply::{Events, Nodes};
+use crate::index::{end_due, over_time_limit_of};
 use crate::{
     BatchEnd, Cluster, EndCause, Event, Hold, Job, JobBase, JobFlags, Launch, NodeFlags, NodeName,
     Reason, Reply, ShareState,
@@ -372,11 +373,13 @@ impl Cluster {
         attempt: AttemptId,
         events: &mut Events,
     ) -> Reply {
-        let due = self.time_limits_reached(at).any(|reached| reached == (id, attempt));
-        if !due {
+        let Some(job) = self.jobs.get(&id).filter(|job| job.attempt == attempt) else {
+            return Reply::Stale;
+        };
+        let over = over_time_limit_of(&self.partitions, &self.settings, job);
+        if end_due(job, over).is_none_or(|due| due > at) {
             return Reply::Stale;
         }
-        let job = &self.jobs[&id];
         let late = job.deadline_due().is_some_and(|due| due <= at);
         if job.base == JobBase::Pending {
             return self.miss_deadline(at, id, events);

@@ -153,7 +153,7 @@ fn requests_that_can_never_run_are_refused_with_slurms_words() {
     let cluster = Cluster::start(&Shape::small());
     let client = alice(&cluster);
     for (options, words) in [
-        (["-p", "nowhere"].as_slice(), "invalid partition specified"),
+        (["-p", "nowhere"].as_slice(), "Invalid partition name specified"),
         (&["-w", "n99"], "Invalid node name specified"),
         (&["--mem=1T"], "Requested node configuration is not available"),
     ] {

@@ -88,9 +88,10 @@ async fn run_and_record<E: Env>(
     };
     match start(env, setup, folder, order, &name).await {
         Ok(mut child) => end.status = wait(&mut child).await?.0,
-        Err(Failure { errno, text }) => {
+        Err(Failure { errno, status, text }) => {
             tracing::error!(job = order.job.0, "could not start the job: {text}");
             end.slurm_rc = errno.0;
+            end.status = status;
         }
     }
     if let Ok(usage) = container.usage().await {
@@ -129,6 +130,8 @@ async fn empty<E: Env>(container: &<E::Proc as Proc>::Container) {
 /// Why the script could not be started.
 struct Failure {
     errno: Errno,
+    /// Wait status that the job is shown with.
+    status: u32,
     text: String,
 }
 
@@ -198,7 +201,7 @@ fn spawn_of(
 }
 
 async fn user<E: Env>(env: &E, order: &BatchOrder) -> Result<User, Failure> {
-    let unknown = |text: String| Failure { errno: Errno::ESLURMD_SET_UID_OR_GID_ERROR, text };
+    let unknown = |text: String| Failure { errno: Errno::ESLURM_USER_ID_MISSING, status: 0, text };
     let found = env.ident().user_by_id(order.uid).await;
     let found = found.map_err(|error| unknown(format!("uid {}: {error}", order.uid)))?;
     let mut user = found.ok_or_else(|| unknown(format!("no user has uid {}", order.uid)))?;
@@ -209,13 +212,24 @@ async fn user<E: Env>(env: &E, order: &BatchOrder) -> Result<User, Failure> {
     Ok(user)
 }
 
+/// What a failure to start counts as. What the user asked for wrongly ends the job and is no fault of
+/// the node, which goes on serving others; the rest makes the controller take the node out.
 fn failure(error: SpawnError) -> Failure {
-    let errno = match error.stage {
-        SpawnStage::Fork => Errno::ESLURMD_SETUP_ENVIRONMENT_ERROR,
-        SpawnStage::Identity => Errno::ESLURMD_SET_UID_OR_GID_ERROR,
-        SpawnStage::WorkDir => Errno::ESLURMD_SETUP_ENVIRONMENT_ERROR,
-        SpawnStage::Stdin | SpawnStage::Stdout | SpawnStage::Stderr => Errno::ESLURMD_IO_ERROR,
-        SpawnStage::Exec => Errno::ESLURMD_EXECVE_FAILED,
-    };
-    Failure { errno, text: error.to_string() }
+    let text = error.to_string();
+    match error.stage {
+        SpawnStage::Fork | SpawnStage::WorkDir => {
+            Failure { errno: Errno::ESLURMD_SETUP_ENVIRONMENT_ERROR, status: 0, text }
+        }
+        SpawnStage::Identity => {
+            Failure { errno: Errno::ESLURMD_SET_UID_OR_GID_ERROR, status: 0, text }
+        }
+        SpawnStage::Stdin | SpawnStage::Stdout | SpawnStage::Stderr => {
+            Failure { errno: Errno::SLURM_SUCCESS, status: ExitStatus::exited(1).0, text }
+        }
+        SpawnStage::Exec => {
+            let number = error.source.raw_os_error().and_then(|number| u8::try_from(number).ok());
+            let status = ExitStatus::exited(number.unwrap_or(1)).0;
+            Failure { errno: Errno::SLURM_SUCCESS, status, text }
+        }
+    }
 }

@@ -20,6 +20,8 @@ use crate::refused::Refused;
 pub(crate) const MEM_PER_CPU: u64 = 0x8000_0000_0000_0000;
 /// Zero of the nice value on the wire (slurm.h, `NICE_OFFSET`).
 pub(crate) const NICE_OFFSET: u32 = 0x8000_0000;
+/// `--spread-job` among the job's flags (slurm.h).
+const SPREAD_JOB: u64 = 1 << 8;
 /// ESLURM_INVALID_GRES: what Slurm answers where no such generic resource is configured.
 const INVALID_GRES: u32 = 2072;
 /// ESLURM_INVALID_LICENSES.
@@ -146,12 +148,13 @@ fn refuse_what_is_not_done(desc: &JobDesc) -> Result<(), Refused> {
         (desc.reboot == 1, "--reboot"),
         (asked(&desc.network), "--network"),
         (desc.mail_type != NO_VAL16 && desc.mail_type != 0, "--mail-type"),
-        (desc.deadline.0 != 0, "--deadline"),
-        (desc.warn_signal != 0, "--signal"),
         (desc.core_spec != NO_VAL16 && desc.core_spec != 0, "--core-spec"),
-        (desc.contiguous == 1, "--contiguous"),
         (number(desc.req_switch).is_some_and(|count| count > 0), "--switches"),
         (asked(&desc.req_context), "--context"),
+        (given(desc.segment_size), "--segment"),
+        (given(desc.resv_port_cnt), "--resv-ports"),
+        (desc.bitflags & SPREAD_JOB != 0, "--spread-job"),
+        (asks_for_login_environment(desc), "--get-user-env"),
     ];
     for (asked, option) in unsupported {
         if asked {
@@ -177,6 +180,16 @@ fn named_id(id: u32) -> Option<u32> {
 /// The user a submission is for: the one it names, else whoever sends it.
 pub fn owner_uid(desc: &JobDesc, sender: u32) -> u32 {
     named_id(desc.user_id).unwrap_or(sender)
+}
+
+/// A count that is neither left out nor zero.
+fn given(value: u16) -> bool {
+    value != NO_VAL16 && value != 0
+}
+
+/// `sbatch --get-user-env` leaves it to the node to run the user's login shell.
+fn asks_for_login_environment(desc: &JobDesc) -> bool {
+    desc.environment.iter().any(|entry| entry.starts_with("SLURM_GET_USER_ENV="))
 }
 
 /// For whom the job is. Only root and SlurmUser may submit for somebody else.

@@ -93,7 +93,6 @@ fn refuse_what_is_not_done(desc: &JobDesc) -> Result<(), Refused> {
         (asked(&desc.clusters), "Clusters"),
         (asked(&desc.mcs_label), "MCSLabel"),
         (desc.mail_type != NO_VAL16 && desc.mail_type != 0, "MailType"),
-        (desc.deadline.0 != 0, "Deadline"),
         (desc.core_spec != NO_VAL16, "CoreSpec"),
         (number(desc.req_switch).is_some(), "Switches"),
     ];

@@ -210,6 +210,18 @@ impl Container for SimContainer {
         Ok(!inside.is_empty())
     }
 
+    async fn signal_first(&self, signal: i32) -> io::Result<bool> {
+        let inside = super::with(|w| {
+            let inside = w.processes.inside(self.machine, &self.name);
+            let started = |key: &ProcKey| w.processes.get(*key).map(|p| (p.started, p.pid));
+            inside.into_iter().min_by_key(started)
+        });
+        if let Some(key) = inside {
+            process::signal(key, signal);
+        }
+        Ok(inside.is_some())
+    }
+
     async fn kill(&self) -> io::Result<bool> {
         self.signal(9).await
     }

@@ -199,6 +199,7 @@ fn job(plan: &Plan, container: &str) -> Spawn {
         program: path,
         argv: vec!["script".into()],
         environment: vec!["SLURM_JOB_ID=7".into(), "SLURM_JOB_SLUID=s1".into()],
+        own_pid_variable: None,
         work_dir: "/home/ada".into(),
         user: with(|w| w.users.get(1001).cloned()),
         umask: None,

@@ -62,6 +62,7 @@ pub(crate) async fn start<E: Env>(daemon: &NodeDaemon<E>, order: &BatchOrder) {
         ],
         program,
         environment: vec!["PATH=/usr/sbin:/usr/bin:/sbin:/bin".into()],
+        own_pid_variable: None,
         work_dir: PathBuf::from("/"),
         user: None,
         umask: None,

@@ -24,6 +24,7 @@ pub(crate) async fn run<E: Env>(
         program: PathBuf::from(program),
         argv: vec![program.to_owned()],
         environment: environment(daemon, context, job, order),
+        own_pid_variable: None,
         work_dir: PathBuf::from("/"),
         user: None,
         umask: None,

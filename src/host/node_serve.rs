@@ -280,7 +280,13 @@ async fn signal_job<E: Env>(daemon: &NodeDaemon<E>, wanted: &SignalTasks) -> Err
             return Errno::ESLURMD_KILL_TASK_FAILED;
         }
     };
-    match container.signal(i32::from(wanted.signal)).await {
+    // With the batch flag alone the signal is for the script, not for what the script has started.
+    let signal = i32::from(wanted.signal);
+    let sent = match wanted.flags & kill_flags::FULL_JOB {
+        0 => container.signal_first(signal).await,
+        _ => container.signal(signal).await,
+    };
+    match sent {
         Ok(true) => Errno::SLURM_SUCCESS,
         Ok(false) => Errno::ESLURM_ALREADY_DONE,
         Err(error) => {

@@ -184,6 +184,7 @@ fn spawn_of(
         program: script.to_path_buf(),
         argv: start.argv.clone(),
         environment: start.environment.clone(),
+        own_pid_variable: Some("SLURM_TASK_PID".to_owned()),
         work_dir: PathBuf::from(&order.work_dir),
         user: Some(user),
         umask: start.umask,

@@ -5,7 +5,8 @@
 //! [`Prepared`]), and the child walks through it, reporting the first failure with its stage.
 #![expect(unsafe_code, reason = "system calls between fork and exec")]
 
-use std::ffi::{CString, NulError};
+use std::cell::Cell;
+use std::ffi::{CStr, CString, NulError};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -27,6 +28,8 @@ const FD_MARKED_MAX: RawFd = 1 << 16;
 const OUTPUT_MODE: mode_t = 0o666;
 /// Tag of a report that names the process instead of a failure.
 const TAG_PID: u32 = 1_000;
+/// Digits of the largest process id.
+const PID_DIGITS_MAX: usize = 10;
 /// Bytes of one report: a tag and a value.
 pub(crate) const REPORT_BYTES: usize = 8;
 
@@ -36,6 +39,8 @@ pub(crate) struct Plan {
     program: CString,
     argv: Vec<CString>,
     environment: Vec<CString>,
+    /// Name of the variable that is to hold the process's own id.
+    own_pid_variable: Option<CString>,
     work_dir: CString,
     identity: Option<Identity>,
     umask: Option<mode_t>,
@@ -91,6 +96,12 @@ impl Plan {
             program: c_path(&spawn.program).map_err(in_exec)?,
             argv: c_strings(&spawn.argv).map_err(in_exec)?,
             environment: c_strings(&environment(&spawn.environment, mark)).map_err(in_exec)?,
+            own_pid_variable: spawn
+                .own_pid_variable
+                .as_deref()
+                .map(CString::new)
+                .transpose()
+                .map_err(|error| in_exec(error.into()))?,
             work_dir: c_path(&spawn.work_dir).map_err(at(SpawnStage::WorkDir))?,
             identity: spawn.user.as_ref().map(Identity::of),
             umask: spawn.umask,
@@ -233,11 +244,34 @@ fn tag(stage: SpawnStage) -> u32 {
     }
 }
 
+/// `NAME=` with room for a process id, which only the child knows and which it writes without asking
+/// for memory.
+struct OwnPid(Vec<Cell<u8>>);
+
+impl OwnPid {
+    fn new(name: &CStr) -> Self {
+        let bytes = name.to_bytes().iter().chain(b"=").chain(&[0; PID_DIGITS_MAX + 1]);
+        Self(bytes.copied().map(Cell::new).collect())
+    }
+
+    /// Writes the digits, the last one first.
+    fn fill(&self, pid: u32) {
+        let digits = pid.checked_ilog10().map_or(1, |log| log as usize + 1);
+        let start = self.0.len() - 1 - PID_DIGITS_MAX;
+        let mut rest = pid;
+        for place in self.0[start..start + digits].iter().rev() {
+            place.set(b'0' + (rest % 10) as u8);
+            rest /= 10;
+        }
+    }
+}
+
 /// A plan with the pointer tables that exec wants.
 pub(crate) struct Prepared<'a> {
     plan: &'a Plan,
     argv: Vec<*const c_char>,
     environment: Vec<*const c_char>,
+    own_pid: Option<OwnPid>,
     report: RawFd,
     parent: libc::pid_t,
 }
@@ -249,10 +283,16 @@ impl<'a> Prepared<'a> {
             texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect::<Vec<_>>()
         };
         let parent = libc::pid_t::try_from(std::process::id()).expect("process ids fit pid_t");
+        let own_pid = plan.own_pid_variable.as_deref().map(OwnPid::new);
+        let mut environment = table(&plan.environment);
+        if let Some(variable) = &own_pid {
+            environment.insert(0, variable.0.as_ptr().cast());
+        }
         Self {
             plan,
             argv: table(&plan.argv),
-            environment: table(&plan.environment),
+            environment,
+            own_pid,
             report: report.as_raw_fd(),
             parent,
         }
@@ -290,6 +330,9 @@ impl<'a> Prepared<'a> {
             self.open_streams();
             self.set_limits();
             close_others_at_exec();
+            if let Some(variable) = &self.own_pid {
+                variable.fill(std::process::id());
+            }
             let mut none: libc::sigset_t = std::mem::zeroed();
             libc::sigemptyset(&mut none);
             libc::sigprocmask(libc::SIG_SETMASK, &none, ptr::null_mut());
@@ -526,5 +569,17 @@ mod tests {
         let limit = |name: &str| resource(&Limit { name: name.to_owned(), soft: 5 });
         assert_eq!(limit("NOFILE").unwrap(), (libc::RLIMIT_NOFILE, 5));
         assert_eq!(limit("nofile").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn the_own_pid_is_written_behind_its_name() {
+        for (pid, expected) in
+            [(0, "A=0"), (7, "A=7"), (4_194_304, "A=4194304"), (u32::MAX, "A=4294967295")]
+        {
+            let variable = OwnPid::new(c"A");
+            variable.fill(pid);
+            let bytes: Vec<u8> = variable.0.iter().map(Cell::get).collect();
+            assert_eq!(CStr::from_bytes_until_nul(&bytes).unwrap().to_str().unwrap(), expected);
+        }
     }
 }

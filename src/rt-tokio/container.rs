@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flurm_rt::{Container, Usage};
 
-use crate::{cgroup, tree};
+use crate::{cgroup, procfs, tree, wait};
 
 /// Longest container name: a file name.
 const NAME_BYTES_MAX: usize = 200;
@@ -95,6 +95,13 @@ impl SystemContainer {
         Ok(Self { name: name.into(), kind, ledger: ledger.clone() })
     }
 
+    fn inside(&self) -> io::Result<Vec<u32>> {
+        match &self.kind {
+            Kind::Cgroup(group) => cgroup::pids(group),
+            Kind::Tree => Ok(tree::members(&self.name).iter().map(|stat| stat.pid).collect()),
+        }
+    }
+
     async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
@@ -126,6 +133,23 @@ impl Container for SystemContainer {
         .await
     }
 
+    async fn signal_first(&self, signal: i32) -> io::Result<bool> {
+        self.with(move |this| {
+            let inside = this.inside()?;
+            let living =
+                inside.into_iter().filter_map(procfs::Stat::of).filter(|stat| stat.living());
+            let Some(first) = living.min_by_key(|stat| (stat.stamp(), stat.pid)) else {
+                return Ok(false);
+            };
+            match wait::send_signal(first.pid, signal) {
+                Ok(()) => Ok(true),
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(false),
+                Err(error) => Err(error),
+            }
+        })
+        .await
+    }
+
     async fn kill(&self) -> io::Result<bool> {
         self.with(|this| match &this.kind {
             Kind::Cgroup(group) => cgroup::kill(group),
@@ -135,11 +159,7 @@ impl Container for SystemContainer {
     }
 
     async fn pids(&self) -> io::Result<Vec<u32>> {
-        self.with(|this| match &this.kind {
-            Kind::Cgroup(group) => cgroup::pids(group),
-            Kind::Tree => Ok(tree::members(&this.name).iter().map(|stat| stat.pid).collect()),
-        })
-        .await
+        self.with(Self::inside).await
     }
 
     async fn usage(&self) -> io::Result<Usage> {

@@ -35,8 +35,11 @@ pub trait Fs: Send + Sync + 'static {
     type File: File;
 
     /// Opens a file.
-    fn open(&self, path: &Path, mode: OpenMode)
-    -> impl Future<Output = io::Result<Self::File>> + Send;
+    fn open(
+        &self,
+        path: &Path,
+        mode: OpenMode,
+    ) -> impl Future<Output = io::Result<Self::File>> + Send;
     /// Reads a whole file of at most `max` bytes; a longer one is an error.
     fn read(&self, path: &Path, max: usize) -> impl Future<Output = io::Result<Vec<u8>>> + Send;
     /// Replaces a file whole: temporary file in the same folder, sync, rename, sync of the folder.
@@ -76,11 +79,7 @@ pub trait Fs: Send + Sync + 'static {
 #[expect(clippy::len_without_is_empty, reason = "a length takes a round trip; empty is len 0")]
 pub trait File: Send + Sync + 'static {
     /// Reads up to `len` bytes at `offset`; fewer at the end of the file.
-    fn read_at(
-        &self,
-        offset: u64,
-        len: usize,
-    ) -> impl Future<Output = io::Result<Vec<u8>>> + Send;
+    fn read_at(&self, offset: u64, len: usize) -> impl Future<Output = io::Result<Vec<u8>>> + Send;
     /// Writes all of `bytes` at `offset`, growing the file.
     fn write_at(&self, offset: u64, bytes: Vec<u8>) -> impl Future<Output = io::Result<()>> + Send;
     /// Length in bytes.

@@ -41,6 +41,8 @@ pub struct Spawn {
     pub argv: Vec<String>,
     /// The whole environment, `NAME=value`.
     pub environment: Vec<String>,
+    /// A variable to add to the environment that holds the process's own id.
+    pub own_pid_variable: Option<String>,
     /// Working directory, entered as the target user.
     pub work_dir: PathBuf,
     /// Identity to take; `None` keeps the daemon's own.
@@ -152,6 +154,8 @@ pub trait Child: Send + 'static {
 pub trait Container: Send + Sync + 'static {
     /// Sends a signal to every process inside. True when there was one.
     fn signal(&self, signal: i32) -> impl Future<Output = io::Result<bool>> + Send;
+    /// Sends a signal to the process that was started in it first. True when there was one.
+    fn signal_first(&self, signal: i32) -> impl Future<Output = io::Result<bool>> + Send;
     /// Kills everything inside at once, whatever it forks meanwhile. True when there was one.
     fn kill(&self) -> impl Future<Output = io::Result<bool>> + Send;
     /// Process ids inside.
@@ -170,10 +174,7 @@ pub trait Proc: Send + Sync + 'static {
     type Container: Container;
 
     /// Starts a process.
-    fn spawn(
-        &self,
-        spawn: Spawn,
-    ) -> impl Future<Output = Result<Self::Child, SpawnError>> + Send;
+    fn spawn(&self, spawn: Spawn) -> impl Future<Output = Result<Self::Child, SpawnError>> + Send;
     /// Makes or opens the container of this name (letters, digits, `_`, `.`, `-`). The same name
     /// opens the same container from another process.
     fn container(&self, name: &str) -> impl Future<Output = io::Result<Self::Container>> + Send;

@@ -71,6 +71,7 @@ pub(crate) fn shell(folder: &Folder, script: &str) -> Spawn {
         program: "/bin/sh".into(),
         argv: ["sh", "-c", script].map(str::to_owned).to_vec(),
         environment: vec!["PATH=/usr/bin:/bin:/usr/sbin:/sbin".to_owned()],
+        own_pid_variable: None,
         work_dir: folder.path().to_path_buf(),
         user: None,
         umask: None,

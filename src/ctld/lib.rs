@@ -5,6 +5,7 @@
 //! command to propose and how to answer once it is committed. Knows nothing of connections, of
 //! replication, or of which replica it runs on.
 
+mod access;
 mod build_info;
 mod config;
 mod identity;
@@ -25,7 +26,9 @@ pub use config::cluster_config;
 pub use identity::Identity;
 pub use launch::{TERM_ENTRY, UnsignedLaunch, term_of, terminate_orphan};
 pub use refused::Refused;
-pub use requests::{Answer, Gather, Request, Then, answer, audit, committed, committed_many};
+pub use requests::{
+    Answer, Gather, Request, Then, answer, audit, committed, committed_many, groups_to_name,
+};
 pub use submit::{Submitter, batch_job, owner_uid};
 pub use tables::Tables;
 

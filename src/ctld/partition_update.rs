@@ -202,9 +202,12 @@ fn put_lists(change: &UpdatePartition, conf: &mut PartitionConf) -> Result<(), R
     put(&change.allow_qos, &mut conf.allow_qos);
     put(&change.deny_qos, &mut conf.deny_qos);
     if let Some(list) = &change.allow_alloc_nodes {
-        let all = list.eq_ignore_ascii_case("ALL");
-        conf.alloc_nodes =
-            if all { Vec::new() } else { nodes(&change.allow_alloc_nodes, "AllocNodes")? };
+        if !list.is_empty() && !list.eq_ignore_ascii_case("ALL") {
+            // As slurm.conf's key: the host of a submission is the client's own word.
+            let text = "AllocNodes: from which host a job comes is not verified";
+            return Err(Refused::because(Errno::NotSupported.number(), text));
+        }
+        conf.alloc_nodes = Vec::new();
     }
     if let Some(name) = &change.alternate {
         conf.alternate = (!name.is_empty()).then(|| PartitionName::from(name.as_str()));

@@ -15,6 +15,7 @@ use flurm_wire::records::{
 };
 use flurm_wire::{BATCH_STEP, Errno as WireErrno, Message, NO_VAL, StepId, UnixTime};
 
+use crate::access::{self, Applicant};
 use crate::identity::Identity;
 use crate::refused::Refused;
 use crate::submit::{Submitter, batch_job, owner_uid};
@@ -43,6 +44,29 @@ pub struct Request<'a> {
     pub release: u16,
     /// The asker's login name and groups, where known.
     pub user: Option<(String, Vec<u32>)>,
+    /// Names of the groups that [`groups_to_name`] asks for.
+    pub group_names: Vec<String>,
+}
+
+/// The groups whose names decide about a request: those of a job's owner, where a partition asks for
+/// them.
+pub fn groups_to_name(
+    message: &Message,
+    user: Option<&(String, Vec<u32>)>,
+    cluster: &Cluster,
+) -> Vec<u32> {
+    if !access::asks_for_groups(cluster) {
+        return Vec::new();
+    }
+    match message {
+        Message::RequestSubmitBatchJob(_) => user.map(|(_, groups)| groups.clone()),
+        Message::RequestUpdateJob(desc) => {
+            let job = update::job_of(desc).ok().and_then(|id| cluster.job(id));
+            job.map(|job| job.spec.groups.clone())
+        }
+        _ => None,
+    }
+    .unwrap_or_default()
 }
 
 /// How to answer.
@@ -129,7 +153,7 @@ fn decide(request: &Request<'_>, cluster: &Cluster, now: Time) -> Result<Answer,
     let asker = request.identity;
     match request.message {
         Message::RequestSubmitBatchJob(desc) => submit(request, desc, cluster, now),
-        Message::RequestUpdateJob(desc) => update_job(asker, desc, cluster, now),
+        Message::RequestUpdateJob(desc) => update_job(request, desc, cluster, now),
         Message::RequestKillJob(kill) => kill_job(asker, kill, cluster, now),
         Message::RequestCancelJobStep(kill) => cancel_step(asker, kill, cluster, now),
         Message::RequestKillJobs(kill) => kill_jobs(asker, kill, cluster, now),
@@ -147,7 +171,10 @@ fn decide(request: &Request<'_>, cluster: &Cluster, now: Time) -> Result<Answer,
         Message::RequestJobInfo(ask) => {
             unless_unchanged(ask.last_update, cluster.updated().jobs)?;
             let wanted = ask.job_ids.as_deref().filter(|ids| !ids.is_empty());
-            Ok(jobs(&tables(), |job| wanted.is_none_or(|ids| ids.contains(&job.id.0))))
+            let all = sees_hidden(asker, ask.show_flags, cluster);
+            Ok(jobs(&tables(), |job| {
+                wanted.is_none_or(|ids| ids.contains(&job.id.0)) && (all || !hidden(job, cluster))
+            }))
         }
         Message::RequestJobUserInfo(ask) => Ok(jobs(&tables(), |job| job.spec.uid == ask.user_id)),
         Message::RequestJobInfoSingle(ask) => {
@@ -237,20 +264,41 @@ fn submit(
         client_release: request.release,
     };
     let spec = Box::new(batch_job(desc, &submitter)?);
+    let applicant = Applicant {
+        asker,
+        owner_uid: spec.uid,
+        groups: &request.group_names,
+        account: spec.account.as_deref(),
+        qos: spec.qos.as_deref(),
+    };
+    access::check(cluster, &spec.partitions, &applicant)?;
     let by = asker.actor(settings);
     let command = Command::Submit { at: now, key: request.key, by, spec };
     Ok(Answer::Propose(Box::new(command), Then::Submitted))
 }
 
 fn update_job(
-    asker: Identity,
+    request: &Request<'_>,
     desc: &JobDesc,
     cluster: &Cluster,
     now: Time,
 ) -> Result<Answer, Refused> {
-    let job = own(asker, cluster, update::job_of(desc)?)?.id;
+    let asker = request.identity;
+    let job = own(asker, cluster, update::job_of(desc)?)?;
     let settings = cluster.settings();
     let changes = Box::new(update::changes(desc, asker.is_operator(settings))?);
+    let moved = changes.partitions.is_some() || changes.account.is_some() || changes.qos.is_some();
+    if moved && !asker.is_operator(settings) {
+        let applicant = Applicant {
+            asker,
+            owner_uid: job.spec.uid,
+            groups: &request.group_names,
+            account: changes.account.as_deref().or(job.spec.account.as_deref()),
+            qos: changes.qos.as_deref().or(job.spec.qos.as_deref()),
+        };
+        access::check(cluster, changes.partitions.as_ref().unwrap_or(&job.partitions), &applicant)?;
+    }
+    let job = job.id;
     let by = asker.actor(settings);
     Ok(Answer::Propose(Box::new(Command::Update { at: now, job, by, changes }), Then::Code))
 }
@@ -422,10 +470,21 @@ fn nodes(tables: &Tables<'_>) -> Answer {
     Answer::Reply(Message::ResponseNodeInfo(NodeInfoMsg { last_update, hidden_nodes: None, nodes }))
 }
 
+/// Whether hidden partitions and their jobs are shown: on demand (`-a`), and to operators.
+fn sees_hidden(asker: Identity, show_flags: u16, cluster: &Cluster) -> bool {
+    const SHOW_ALL: u16 = 1;
+    show_flags & SHOW_ALL != 0 || asker.is_operator(cluster.settings())
+}
+
+/// Whether all partitions of a job are hidden.
+fn hidden(job: &Job, cluster: &Cluster) -> bool {
+    let mut partitions = job.partitions.iter().filter_map(|name| cluster.partition(name));
+    !job.partitions.is_empty() && partitions.all(|partition| partition.conf.hidden)
+}
+
 /// Partitions; hidden ones only on demand (`-a`) or for operators.
 fn partitions(tables: &Tables<'_>, asker: Identity, show_flags: u16) -> Answer {
-    const SHOW_ALL: u16 = 1;
-    let all = show_flags & SHOW_ALL != 0 || asker.is_operator(tables.cluster.settings());
+    let all = sees_hidden(asker, show_flags, tables.cluster);
     let shown = tables.cluster.partitions().filter(|partition| all || !partition.conf.hidden);
     let partitions = shown.map(|partition| tables.partition(partition)).collect();
     let last_update = UnixTime(tables.now.secs());

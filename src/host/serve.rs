@@ -2,7 +2,7 @@
 
 use flurm_ctld::{Answer, Identity, Refused, Request, Then};
 use flurm_model::{Command, Reply};
-use flurm_rt::{Clock, Env};
+use flurm_rt::{Clock, Env, Ident};
 use flurm_sched::Snapshot;
 use flurm_wire::messages::{ControlStatus, ReturnCode};
 use flurm_wire::{Errno, Message, Release};
@@ -84,7 +84,8 @@ async fn answer<E: Env>(
     if controller.leading().is_none() {
         return Err(NotTaken::NotLeader);
     }
-    let decided = decide(controller, request, message);
+    let group_names = group_names(controller, request, message).await;
+    let decided = decide(controller, request, message, group_names);
     match decided {
         Answer::Reply(reply) => Ok(reply),
         Answer::Elsewhere => Ok(elsewhere(controller, request, message).await),
@@ -109,7 +110,32 @@ async fn answer<E: Env>(
     }
 }
 
-fn decide<E: Env>(controller: &Controller<E>, request: &Forwarded, message: &Message) -> Answer {
+/// Names of the groups that the rules of partitions ask for. One without a name matches no rule.
+async fn group_names<E: Env>(
+    controller: &Controller<E>,
+    request: &Forwarded,
+    message: &Message,
+) -> Vec<String> {
+    let groups = {
+        let replica = controller.replica();
+        flurm_ctld::groups_to_name(message, request.user.as_ref(), replica.cluster())
+    };
+    let mut names = Vec::with_capacity(groups.len());
+    for gid in groups {
+        match controller.env().ident().group_name(gid).await {
+            Ok(name) => names.extend(name),
+            Err(error) => tracing::warn!("could not look up gid {gid}: {error}"),
+        }
+    }
+    names
+}
+
+fn decide<E: Env>(
+    controller: &Controller<E>,
+    request: &Forwarded,
+    message: &Message,
+    group_names: Vec<String>,
+) -> Answer {
     let now = controller.env().clock().wall();
     let replica = controller.replica();
     let request = Request {
@@ -118,6 +144,7 @@ fn decide<E: Env>(controller: &Controller<E>, request: &Forwarded, message: &Mes
         key: request.key(),
         release: request.release,
         user: request.user.clone(),
+        group_names,
     };
     let decided = flurm_ctld::answer(&request, replica.cluster(), now);
     if let Answer::Reply(reply) = &decided {

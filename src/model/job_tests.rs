@@ -295,7 +295,10 @@ fn a_time_limit_ends_a_job_when_it_is_reached_and_not_before() {
     assert_eq!(kit.job(job).reason, Reason::TimeLimit);
     assert_eq!(kit.orders(), ["terminate 1 n1 TimeLimit"]);
     assert_eq!(limit(&mut kit), Reply::Stale);
-    assert_eq!(kit.ends(job, "n1", 15), Reply::Stale, "the end is decided");
+    assert_eq!(kit.ends(job, "n1", 9), Reply::Done, "the end is decided; its status is news");
+    assert_eq!(kit.job(job).exit_status, 9);
+    assert_eq!(kit.state(job), "Timeout+COMPLETING");
+    assert_eq!(kit.ends(job, "n1", 15), Reply::Stale, "and only the first one");
     assert_eq!(kit.cluster.time_limit_next(), None);
 }
 

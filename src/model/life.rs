@@ -278,7 +278,7 @@ impl Cluster {
     /// The script of an attempt that was told to end says how it ended: shown, and nothing more.
     fn late_end(&mut self, at: Time, end: &BatchEnd, events: &mut Events) -> Reply {
         let job = self.jobs.get(&end.job).expect("the caller found the job");
-        let is_news = job.base == JobBase::Cancelled
+        let is_news = matches!(job.base, JobBase::Cancelled | JobBase::Timeout)
             && job.flags.has(JobFlags::COMPLETING)
             && job.exit_status == 0
             && end.status != 0;

@@ -182,7 +182,9 @@ fn refused_as_impossible<E: Env>(controller: &Controller<E>, command: &Command) 
         false => spec.partitions.clone(),
         true => cluster.partition_default().map(|it| it.conf.name.clone()).into_iter().collect(),
     };
-    if partitions.iter().any(|name| cluster.partition(name).is_none()) || partitions.is_empty() {
+    let known_partitions = partitions.iter().all(|name| cluster.partition(name).is_some());
+    let known_nodes = spec.nodes_required.iter().all(|name| cluster.node(name).is_some());
+    if partitions.is_empty() || !known_partitions || !known_nodes {
         // The command itself refuses these, with the right words.
         return None;
     }

@@ -1,0 +1,48 @@
+# Simulation stages of ci/test, which sources this file: it gives `wanted`, `stage` and the numbers.
+# shellcheck shell=bash disable=SC2154
+
+# Fresh seeds differ from commit to commit, and are the same for the same commit.
+first_seed="$((16#$(git rev-parse --short=8 HEAD 2> /dev/null || echo 1)))"
+
+# Runs flurm-sim, shows what it says of each scenario, and counts each as one test.
+simulated() { # command...
+    local shown status
+    shown="$("$@")"
+    status=$?
+    printf '%s\n' "$shown"
+    printf '%s\n' "$shown" | awk '
+        /^scenarios\/.*: [0-9]+ seeds, / { print "CI: " $0; if (/, 0 failed,/) p++; else f++ }
+        /^scenarios\/.* caught / { print "CI: " $0; if (/ not caught /) f++; else p++ }
+        /never reached:/ { f++ }
+        END { printf "test result: %s. %d passed; %d failed; 0 ignored\n", f ? "FAILED" : "ok", p, f }'
+    return "$status"
+}
+
+sim_build() { cargo build --profile sim --locked -p flurm-sim; }
+sim_fast() {
+    simulated "$target/sim/flurm-sim" run scenarios/fast --seeds "$seeds_fast" \
+        --first "$first_seed" --jobs 2 --keep-going
+}
+sim_determinism() {
+    "$target/sim/flurm-sim" check-determinism scenarios/fast --seeds 5 --first "$first_seed"
+}
+sim_planted() {
+    RUSTFLAGS="--cfg flurm_planted" cargo build --profile sim --locked -p flurm-sim \
+        --target-dir "$target/planted" \
+        && simulated "$target/planted/sim/flurm-sim" run scenarios/negative --jobs 2 --keep-going
+}
+sim_judges() {
+    RUSTFLAGS="--cfg madsim --cfg tokio_unstable" cargo build --profile sim --locked -p flurm-sim \
+        --target-dir "$target/judges" || return
+    local engine
+    for engine in madsim turmoil; do
+        simulated "$target/judges/sim/flurm-sim" run scenarios/fast/first_job.toml \
+            --engine "$engine" --seeds "$seeds_judges" --jobs 2 || return
+    done
+}
+
+wanted simulator && stage simulator sim_build
+wanted simulation && stage simulation sim_fast
+wanted determinism && stage determinism sim_determinism
+wanted planted && stage planted sim_planted
+wanted judges && stage judges sim_judges

@@ -21,8 +21,8 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 /// a type that is read from a peer borrows instead (`deserialize_str`, `deserialize_bytes`).
 pub fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, String> {
     let config = bincode::config::standard().with_limit::<VALUE_BYTES_MAX>();
-    let (value, read) =
-        bincode::serde::borrow_decode_from_slice(bytes, config).map_err(|error| error.to_string())?;
+    let (value, read) = bincode::serde::borrow_decode_from_slice(bytes, config)
+        .map_err(|error| error.to_string())?;
     if read != bytes.len() {
         return Err(format!("{} bytes too many", bytes.len() - read));
     }

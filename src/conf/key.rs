@@ -42,6 +42,8 @@ pub const U64: Kind = Kind::Number(u64::MAX);
 pub enum Status {
     /// It has the effect Slurm's manual describes.
     Honoured,
+    /// These of its words have the effect Slurm's manual describes; the others are only shown.
+    Partly(&'static [&'static str]),
     /// It is checked and shown, but changes nothing yet. Setting it to something else than its
     /// default gives a warning.
     Accepted,
@@ -93,6 +95,12 @@ impl Key {
     /// Honoured.
     pub const fn honoured(mut self) -> Self {
         self.status = Status::Honoured;
+        self
+    }
+
+    /// Honoured as far as some words go.
+    pub const fn partly(mut self, words: &'static [&'static str]) -> Self {
+        self.status = Status::Partly(words);
         self
     }
 

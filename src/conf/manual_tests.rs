@@ -32,6 +32,10 @@ fn effect(key: &Key) -> String {
     }
     match key.status {
         Status::Honoured => "**honoured**".to_owned(),
+        Status::Partly(list) => {
+            let list: Vec<String> = list.iter().map(|word| format!("`{word}`")).collect();
+            format!("**honoured** for {}, else accepted", list.join(" "))
+        }
         Status::Accepted => "accepted, no effect yet".to_owned(),
         Status::Refused(reason) => format!("refused unless default: {reason}"),
         Status::Defunct(reason) => format!("no effect: {reason}"),

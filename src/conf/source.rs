@@ -206,7 +206,16 @@ impl Reader<'_> {
         let usual = is_default(key, shown);
         match key.status {
             Status::Honoured => {}
-            Status::Accepted if usual => {}
+            Status::Partly(_) | Status::Accepted if usual => {}
+            Status::Partly(words) => {
+                let known = |part: &&str| words.iter().any(|word| word.eq_ignore_ascii_case(part));
+                let parts = shown.split(',').map(str::trim).filter(|part| !part.is_empty());
+                let names = parts.map(|part| part.split('=').next().unwrap_or(part));
+                for name in names.filter(|name| !known(name)) {
+                    let text = format!("`{}` is accepted but has no effect yet", shorten(name));
+                    self.report.warning(place, key.name, text);
+                }
+            }
             Status::Accepted => {
                 let text = format!("`{}` is accepted but has no effect yet", shorten(shown));
                 self.report.warning(place, key.name, text);

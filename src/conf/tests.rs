@@ -143,6 +143,11 @@ fn what_would_be_worse_to_ignore_is_refused_and_the_rest_is_warned_about() {
     assert_eq!(warnings("TreeWidth=50"), expected);
     let text = warnings("PrivateData=jobs,cloud");
     assert!(text.contains("PrivateData: `cloud` is not known and has no effect"), "{text}");
+    let text = errors("PartitionName=p AllocNodes=login1");
+    assert!(text.ends_with("`login1` is refused: from which host a job comes is not verified"));
+    let expected = "slurm.conf:3:18: warning: SlurmdParameters: `l3cache_as_socket` is accepted but has \
+                    no effect yet";
+    assert_eq!(warnings("SlurmdParameters=config_overrides,l3cache_as_socket"), expected);
     let text = warnings("CryptoType=crypto/munge");
     assert!(text.contains("CryptoType: is the old name of CredType"), "{text}");
 }

@@ -17,6 +17,7 @@ mod partition_update;
 mod partition_view;
 mod refused;
 mod requests;
+mod sight;
 mod submit;
 mod tables;
 mod update;

@@ -18,6 +18,7 @@ use flurm_wire::{BATCH_STEP, Errno as WireErrno, Message, NO_VAL, StepId, UnixTi
 use crate::access::{self, Applicant};
 use crate::identity::Identity;
 use crate::refused::Refused;
+use crate::sight::Sight;
 use crate::submit::{Submitter, batch_job, owner_uid};
 use crate::tables::Tables;
 use crate::{node_update, partition_update, update};
@@ -46,6 +47,8 @@ pub struct Request<'a> {
     pub user: Option<(String, Vec<u32>)>,
     /// Names of the groups that [`groups_to_name`] asks for.
     pub group_names: Vec<String>,
+    /// `PrivateData` as bits.
+    pub private_data: u16,
 }
 
 /// The groups whose names decide about a request: those of a job's owner, where a partition asks for
@@ -151,6 +154,7 @@ pub fn audit(event: &Event) -> Option<String> {
 fn decide(request: &Request<'_>, cluster: &Cluster, now: Time) -> Result<Answer, Refused> {
     let tables = || Tables::new(cluster, now);
     let asker = request.identity;
+    let sight = Sight::new(cluster, asker, request.private_data);
     match request.message {
         Message::RequestSubmitBatchJob(desc) => submit(request, desc, cluster, now),
         Message::RequestUpdateJob(desc) => update_job(request, desc, cluster, now),
@@ -171,26 +175,31 @@ fn decide(request: &Request<'_>, cluster: &Cluster, now: Time) -> Result<Answer,
         Message::RequestJobInfo(ask) => {
             unless_unchanged(ask.last_update, cluster.updated().jobs)?;
             let wanted = ask.job_ids.as_deref().filter(|ids| !ids.is_empty());
-            let all = sees_hidden(asker, ask.show_flags, cluster);
             Ok(jobs(&tables(), |job| {
-                wanted.is_none_or(|ids| ids.contains(&job.id.0)) && (all || !hidden(job, cluster))
+                let named = wanted.is_none_or(|ids| ids.contains(&job.id.0));
+                named && sight.lists_job(job, ask.show_flags)
             }))
         }
-        Message::RequestJobUserInfo(ask) => Ok(jobs(&tables(), |job| job.spec.uid == ask.user_id)),
+        Message::RequestJobUserInfo(ask) => {
+            Ok(jobs(&tables(), |job| job.spec.uid == ask.user_id && sight.job(job)))
+        }
         Message::RequestJobInfoSingle(ask) => {
-            let id = known(cluster, ask.job.0.job_id)?.id;
+            let job = Some(known(cluster, ask.job.0.job_id)?).filter(|job| sight.job(job));
+            let id = job.ok_or_else(|| Refused::from(Errno::InvalidJobId))?.id;
             Ok(jobs(&tables(), |job| job.id == id))
         }
-        Message::RequestJobState(ask) => Ok(job_states(cluster, &ask.job_ids)),
+        Message::RequestJobState(ask) => Ok(job_states(cluster, &ask.job_ids, sight)),
         Message::RequestBatchScript(ask) => script(asker, ask.job.0.job_id, cluster),
         Message::RequestNodeInfo(ask) => {
+            sight.nodes()?;
             unless_unchanged(ask.last_update, cluster.updated().nodes)?;
             Ok(nodes(&tables()))
         }
-        Message::RequestNodeInfoSingle(_) => Ok(nodes(&tables())),
+        Message::RequestNodeInfoSingle(_) => sight.nodes().map(|()| nodes(&tables())),
         Message::RequestPartitionInfo(ask) => {
+            sight.partitions()?;
             unless_unchanged(ask.last_update, cluster.updated().partitions)?;
-            Ok(partitions(&tables(), asker, ask.show_flags))
+            Ok(partitions(&tables(), sight, ask.show_flags))
         }
         Message::RequestReservationInfo(_) => {
             Ok(Answer::Reply(Message::ResponseReservationInfo(ReservationInfoMsg {
@@ -446,8 +455,13 @@ fn jobs(tables: &Tables<'_>, wanted: impl Fn(&Job) -> bool) -> Answer {
     }))
 }
 
-fn job_states(cluster: &Cluster, wanted: &[flurm_wire::messages::SelectedJob]) -> Answer {
-    let listed = |job: &&Job| wanted.is_empty() || wanted.iter().any(|ask| ask.job_id == job.id.0);
+fn job_states(
+    cluster: &Cluster,
+    wanted: &[flurm_wire::messages::SelectedJob],
+    sight: Sight<'_>,
+) -> Answer {
+    let named = |job: &Job| wanted.is_empty() || wanted.iter().any(|ask| ask.job_id == job.id.0);
+    let listed = |job: &&Job| named(job) && sight.job(job);
     let state =
         |job: &Job| JobState { job_id: job.id.0, state: job.state_number(), ..JobState::default() };
     let jobs = cluster.jobs().filter(listed).map(state).collect();
@@ -470,23 +484,11 @@ fn nodes(tables: &Tables<'_>) -> Answer {
     Answer::Reply(Message::ResponseNodeInfo(NodeInfoMsg { last_update, hidden_nodes: None, nodes }))
 }
 
-/// Whether hidden partitions and their jobs are shown: on demand (`-a`), and to operators.
-fn sees_hidden(asker: Identity, show_flags: u16, cluster: &Cluster) -> bool {
-    const SHOW_ALL: u16 = 1;
-    show_flags & SHOW_ALL != 0 || asker.is_operator(cluster.settings())
-}
-
-/// Whether all partitions of a job are hidden.
-fn hidden(job: &Job, cluster: &Cluster) -> bool {
-    let mut partitions = job.partitions.iter().filter_map(|name| cluster.partition(name));
-    !job.partitions.is_empty() && partitions.all(|partition| partition.conf.hidden)
-}
-
 /// Partitions; hidden ones only on demand (`-a`) or for operators.
-fn partitions(tables: &Tables<'_>, asker: Identity, show_flags: u16) -> Answer {
-    let all = sees_hidden(asker, show_flags, tables.cluster);
-    let shown = tables.cluster.partitions().filter(|partition| all || !partition.conf.hidden);
-    let partitions = shown.map(|partition| tables.partition(partition)).collect();
+fn partitions(tables: &Tables<'_>, sight: Sight<'_>, show_flags: u16) -> Answer {
+    let listed = tables.cluster.partitions();
+    let listed = listed.filter(|partition| sight.lists_partition(partition, show_flags));
+    let partitions = listed.map(|partition| tables.partition(partition)).collect();
     let last_update = UnixTime(tables.now.secs());
     Answer::Reply(Message::ResponsePartitionInfo(PartitionInfoMsg { last_update, partitions }))
 }

@@ -145,6 +145,7 @@ fn decide<E: Env>(
         release: request.release,
         user: request.user.clone(),
         group_names,
+        private_data: controller.setup().conf().private_data,
     };
     let decided = flurm_ctld::answer(&request, replica.cluster(), now);
     if let Answer::Reply(reply) = &decided {

@@ -183,8 +183,8 @@ impl<E: Env> Setup<E> {
         })
     }
 
-    /// Where the controller at a position listens for clients: everywhere, or with
-    /// `CommunicationParameters=NoCtldInAddrAny` on its own address only.
+    /// Where the controller at a position listens for clients: where flurm.conf says (`ListenAddr`),
+    /// else everywhere, or with `CommunicationParameters=NoCtldInAddrAny` on its own address only.
     pub async fn controller_listen_addrs(
         &self,
         position: usize,
@@ -192,7 +192,11 @@ impl<E: Env> Setup<E> {
         let conf = self.conf();
         let mut addrs = Vec::new();
         for port in conf.slurmctld_ports.iter() {
-            if conf.communication_parameters.has("NoCtldInAddrAny") {
+            if !self.flurm.listen_addrs.is_empty() {
+                for host in &self.flurm.listen_addrs {
+                    addrs.push(resolve(&self.env, host, port).await?);
+                }
+            } else if conf.communication_parameters.has("NoCtldInAddrAny") {
                 addrs.push(resolve(&self.env, &conf.controllers[position].addr, port).await?);
             } else {
                 addrs.push(SocketAddr::new(IpAddr::from([0, 0, 0, 0]), port));

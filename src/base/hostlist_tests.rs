@@ -1,3 +1,5 @@
+//! Host lists against what Slurm prints, and their laws.
+
 use super::*;
 use proptest::prelude::*;
 

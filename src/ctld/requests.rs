@@ -201,32 +201,35 @@ fn decide(request: &Request<'_>, cluster: &Cluster, now: Time) -> Result<Answer,
             unless_unchanged(ask.last_update, cluster.updated().partitions)?;
             Ok(partitions(&tables(), sight, ask.show_flags))
         }
-        Message::RequestReservationInfo(_) => {
-            Ok(Answer::Reply(Message::ResponseReservationInfo(ReservationInfoMsg {
-                last_update: UnixTime(now.secs()),
-                ..Default::default()
-            })))
-        }
-        Message::RequestLicenseInfo(_) => {
-            Ok(Answer::Reply(Message::ResponseLicenseInfo(LicenseInfoMsg {
-                last_update: UnixTime(now.secs()),
-                ..Default::default()
-            })))
-        }
-        Message::RequestJobStepInfo(_) => {
-            Ok(Answer::Reply(Message::ResponseJobStepInfo(StepInfoMsg {
-                last_update: UnixTime(now.secs()),
-                ..Default::default()
-            })))
-        }
-        Message::RequestFedInfo => Ok(Answer::Reply(Message::ResponseFedInfo(FedInfo::default()))),
         Message::MessageNodeRegistrationStatus(registration) => {
             register(asker, registration, cluster, now)
         }
         Message::RequestCompleteBatchScript(end) => batch_complete(asker, end, cluster, now),
         Message::MessageEpilogComplete(end) => epilog_complete(asker, end, cluster, now),
-        _ => Ok(Answer::Elsewhere),
+        other => Ok(nothing_of(other, now)),
     }
+}
+
+/// Listings of what no cluster here has any of, so far.
+fn nothing_of(message: &Message, now: Time) -> Answer {
+    let last_update = UnixTime(now.secs());
+    let listing = match message {
+        Message::RequestReservationInfo(_) => {
+            Message::ResponseReservationInfo(ReservationInfoMsg {
+                last_update,
+                ..Default::default()
+            })
+        }
+        Message::RequestLicenseInfo(_) => {
+            Message::ResponseLicenseInfo(LicenseInfoMsg { last_update, ..Default::default() })
+        }
+        Message::RequestJobStepInfo(_) => {
+            Message::ResponseJobStepInfo(StepInfoMsg { last_update, ..Default::default() })
+        }
+        Message::RequestFedInfo => Message::ResponseFedInfo(FedInfo::default()),
+        _ => return Answer::Elsewhere,
+    };
+    Answer::Reply(listing)
 }
 
 fn code(return_code: u32) -> Message {

@@ -60,9 +60,8 @@ thread_local! {
 /// dependencies then have the same order in every process.
 pub fn settle_hashing() {
     FIXED_ENTROPY.set(true);
-    let state = std::hash::RandomState::new();
+    let _the_thread_keeps_the_keys = std::hash::RandomState::new();
     FIXED_ENTROPY.set(false);
-    drop(state);
 }
 
 /// Whether entropy asked for now is a known constant.

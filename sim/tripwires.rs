@@ -14,7 +14,7 @@ const FIXED: u8 = 0x5a;
 /// # Safety
 /// As `getrandom(2)`: `buffer` points to `len` writable bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn getrandom(buffer: *mut c_void, len: usize, flags: c_uint) -> isize {
+pub(crate) unsafe extern "C" fn getrandom(buffer: *mut c_void, len: usize, flags: c_uint) -> isize {
     if tripwire::entropy_is_fixed() {
         // SAFETY: the caller promises `len` writable bytes at `buffer`.
         unsafe { std::ptr::write_bytes(buffer.cast::<u8>(), FIXED, len) };
@@ -30,7 +30,7 @@ pub unsafe extern "C" fn getrandom(buffer: *mut c_void, len: usize, flags: c_uin
 /// # Safety
 /// As `getentropy(3)`: `buffer` points to `len` writable bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn getentropy(buffer: *mut c_void, len: usize) -> c_int {
+pub(crate) unsafe extern "C" fn getentropy(buffer: *mut c_void, len: usize) -> c_int {
     // SAFETY: the arguments are passed on as they came.
     let got = unsafe { getrandom(buffer, len, 0) };
     if usize::try_from(got) == Ok(len) { 0 } else { -1 }
@@ -41,7 +41,10 @@ pub unsafe extern "C" fn getentropy(buffer: *mut c_void, len: usize) -> c_int {
 /// # Safety
 /// As `clock_gettime(2)`: `time` points to a writable `timespec`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn clock_gettime(clock: libc::clockid_t, time: *mut libc::timespec) -> c_int {
+pub(crate) unsafe extern "C" fn clock_gettime(
+    clock: libc::clockid_t,
+    time: *mut libc::timespec,
+) -> c_int {
     tripwire::check("the real clock (clock_gettime)");
     // SAFETY: the arguments are passed on as they came.
     unsafe { libc::syscall(libc::SYS_clock_gettime, c_long::from(clock), time) as c_int }
@@ -52,7 +55,7 @@ pub unsafe extern "C" fn clock_gettime(clock: libc::clockid_t, time: *mut libc::
 /// # Safety
 /// As `gettimeofday(2)`: `time` is null or points to a writable `timeval`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn gettimeofday(time: *mut libc::timeval, zone: *mut c_void) -> c_int {
+pub(crate) unsafe extern "C" fn gettimeofday(time: *mut libc::timeval, zone: *mut c_void) -> c_int {
     tripwire::check("the real clock (gettimeofday)");
     // SAFETY: the arguments are passed on as they came.
     unsafe { libc::syscall(libc::SYS_gettimeofday, time, zone) as c_int }
@@ -63,7 +66,7 @@ pub unsafe extern "C" fn gettimeofday(time: *mut libc::timeval, zone: *mut c_voi
 /// # Safety
 /// As `time(2)`: `out` is null or points to a writable `time_t`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn time(out: *mut libc::time_t) -> libc::time_t {
+pub(crate) unsafe extern "C" fn time(out: *mut libc::time_t) -> libc::time_t {
     tripwire::check("the real clock (time)");
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     let clock = c_long::from(libc::CLOCK_REALTIME);
@@ -89,7 +92,7 @@ type PthreadCreate = unsafe extern "C" fn(
 /// # Safety
 /// As `pthread_create(3)`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn pthread_create(
+pub(crate) unsafe extern "C" fn pthread_create(
     thread: *mut libc::pthread_t,
     attributes: *const libc::pthread_attr_t,
     body: ThreadBody,

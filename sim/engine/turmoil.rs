@@ -28,9 +28,15 @@ const SEGMENTS_MAX: usize = 65_536;
 #[derive(Debug)]
 pub struct Turmoil;
 
+/// What a machine's agent does next.
+enum Order {
+    Start(TaskFuture),
+    Drop(TaskFuture),
+}
+
 #[derive(Default)]
 struct Queue {
-    tasks: VecDeque<TaskFuture>,
+    orders: VecDeque<Order>,
     agent: Option<Waker>,
 }
 
@@ -39,14 +45,14 @@ thread_local! {
     static LAST: std::cell::Cell<Nanos> = const { std::cell::Cell::new(0) };
 }
 
-/// Starts the tasks that are meant for a machine, for ever.
+/// Starts and drops the tasks of a machine, for ever: sockets must be dropped where they live.
 async fn agent(machine: MachineId) -> turmoil::Result {
     loop {
-        let task = std::future::poll_fn(|cx| {
+        let order = std::future::poll_fn(|cx| {
             QUEUES.with_borrow_mut(|queues| {
                 let queue = queues.entry(machine).or_default();
-                match queue.tasks.pop_front() {
-                    Some(task) => Poll::Ready(task),
+                match queue.orders.pop_front() {
+                    Some(order) => Poll::Ready(order),
                     None => {
                         queue.agent = Some(cx.waker().clone());
                         Poll::Pending
@@ -55,8 +61,22 @@ async fn agent(machine: MachineId) -> turmoil::Result {
             })
         })
         .await;
-        // The handle is dropped: the task runs on.
-        drop(tokio::task::spawn(task));
+        match order {
+            // The handle is dropped: the task runs on.
+            Order::Start(task) => drop(tokio::task::spawn(task)),
+            Order::Drop(task) => drop(task),
+        }
+    }
+}
+
+fn order(machine: MachineId, order: Order) {
+    let agent = QUEUES.with_borrow_mut(|queues| {
+        let queue = queues.entry(machine).or_default();
+        queue.orders.push_back(order);
+        queue.agent.take()
+    });
+    if let Some(agent) = agent {
+        agent.wake();
     }
 }
 
@@ -66,14 +86,11 @@ impl Kernel for Turmoil {
     type Socket = turmoil::net::TcpListener;
 
     fn spawn(machine: MachineId, task: TaskFuture) {
-        let agent = QUEUES.with_borrow_mut(|queues| {
-            let queue = queues.entry(machine).or_default();
-            queue.tasks.push_back(task);
-            queue.agent.take()
-        });
-        if let Some(agent) = agent {
-            agent.wake();
-        }
+        order(machine, Order::Start(task));
+    }
+
+    fn discard(machine: MachineId, task: TaskFuture) {
+        order(machine, Order::Drop(task));
     }
 
     fn sleep(span: Duration) -> tokio::time::Sleep {

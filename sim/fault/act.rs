@@ -94,7 +94,8 @@ impl Act {
             Self::Links(links) => break_links(cluster, links, lasts),
             Self::IsolateLeader => {
                 let Some(leader) = cluster.leader() else { return };
-                let others = cluster.machines().into_iter().filter(|id| *id != leader).collect();
+                let others: Vec<MachineId> =
+                    cluster.machines().into_iter().filter(|id| *id != leader).collect();
                 break_links(cluster, &cut_both_ways(&[leader], &others), lasts);
             }
             Self::Jump(machine, by_us) => world::with(|w| {
@@ -150,7 +151,7 @@ fn break_links(cluster: &Rc<Cluster>, links: &[(MachineId, MachineId, Link)], la
 /// A cut between two sides, in both directions.
 pub(super) fn cut_both_ways(
     left: &[MachineId],
-    right: &Vec<MachineId>,
+    right: &[MachineId],
 ) -> Vec<(MachineId, MachineId, Link)> {
     let mut links = cut_one_way(left, right);
     links.extend(cut_one_way(right, left));

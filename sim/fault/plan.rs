@@ -168,7 +168,7 @@ impl Planner<'_> {
         self.rng.shuffle(&mut machines);
         match shape {
             Shape::IsolateLeader => Act::IsolateLeader,
-            Shape::Pair => Act::Links(cut_both_ways(&machines[..1], &machines[1..2].to_vec())),
+            Shape::Pair => Act::Links(cut_both_ways(&machines[..1], &machines[1..2])),
             Shape::TwoWay => {
                 let (left, right) = self.sides(&machines);
                 Act::Links(cut_both_ways(&left, &right))

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::scenario::Scenario;
 
 /// How to use the program.
-pub const USAGE: &str = "\
+pub(super) const USAGE: &str = "\
 flurm-sim run <scenario or folder>... [--seeds N] [--first S] [--jobs N] [--engine E] [--keep-going]
     runs seeds S to S+N-1 of each scenario; a negative scenario must fail
 flurm-sim replay <scenario> --seed S [--engine E] [--only WORD] [--quiet]

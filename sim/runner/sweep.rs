@@ -81,12 +81,33 @@ pub(super) fn run(args: &Args) -> Exit {
     worst
 }
 
+/// When a sweep ends before its last seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Until<'a> {
+    /// Never.
+    Done,
+    /// At the first failure.
+    Failure,
+    /// At the first failure of this kind.
+    Caught(&'a str),
+}
+
+impl Until<'_> {
+    fn is_met(self, failure: &Failure) -> bool {
+        match self {
+            Self::Done => false,
+            Self::Failure => true,
+            Self::Caught(kind) => failure.kind() == kind,
+        }
+    }
+}
+
 fn gather(
     args: &Args,
     path: &Path,
     scenario: &Scenario,
     seeds: u64,
-    to_first: bool,
+    until: Until<'_>,
 ) -> (Tally, Duration) {
     let begun = Instant::now();
     let next = AtomicU64::new(args.first);
@@ -100,7 +121,7 @@ fn gather(
                 break;
             }
             let outcome = run_fresh(args.engine, scenario, seed, Keep::default());
-            if to_first && outcome.failure.is_some() {
+            if outcome.failure.as_ref().is_some_and(|failure| until.is_met(failure)) {
                 stop.store(true, Ordering::Relaxed);
             }
             let mut guard = tally.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,8 +145,8 @@ fn gather(
 }
 
 fn sweep(args: &Args, path: &Path, scenario: &Scenario) -> Exit {
-    let to_first = !args.keep_going;
-    let (tally, took) = gather(args, path, scenario, args.seeds, to_first);
+    let until = if args.keep_going { Until::Done } else { Until::Failure };
+    let (tally, took) = gather(args, path, scenario, args.seeds, until);
     let rate = tally.rate(took);
     println!(
         "{} on {}: {} seeds, {} failed, {rate}, {} jobs accepted, {} processes, {} events",
@@ -172,7 +193,7 @@ fn hunt(args: &Args, path: &Path, scenario: &Scenario) -> Exit {
     let seeds = scenario.expect.within_seeds.unwrap_or(args.seeds);
     let oracle = scenario.expect.caught_by.as_deref().unwrap_or("");
     let bug = scenario.expect.planted.as_deref().unwrap_or("");
-    let (tally, took) = gather(args, path, scenario, seeds, true);
+    let (tally, took) = gather(args, path, scenario, seeds, Until::Caught(oracle));
     let caught = tally.failures.get(oracle).and_then(|failures| failures.first());
     match caught {
         Some((seed, failure)) => {

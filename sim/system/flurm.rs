@@ -84,7 +84,7 @@ fn install_machine_facts(machine: MachineId) {
 }
 
 /// Starts all daemons.
-pub fn start<X: Engine>(scenario: &Scenario, cluster: &Rc<Cluster>) {
+pub(super) fn start<X: Engine>(scenario: &Scenario, cluster: &Rc<Cluster>) {
     let conf = slurm_conf(scenario, cluster);
     for machine in cluster.machines() {
         let path = PathBuf::from(CONF);

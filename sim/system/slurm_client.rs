@@ -26,7 +26,7 @@ const CONNECT_MAX: Duration = Duration::from_secs(2);
 const SIGKILL: u16 = 9;
 
 /// A client.
-pub struct SlurmClient<E: Env> {
+pub(super) struct SlurmClient<E: Env> {
     env: E,
     addrs: Vec<SocketAddr>,
     next: usize,
@@ -36,7 +36,7 @@ pub struct SlurmClient<E: Env> {
 
 impl<E: Env> SlurmClient<E> {
     /// The `number`th client: each speaks another release.
-    pub fn new(env: E, number: u32, uid: u32) -> Self {
+    pub(super) fn new(env: E, number: u32, uid: u32) -> Self {
         let cluster = crate::cluster::current().expect("clients are started within a cluster");
         let addr = |machine: &MachineId| {
             SocketAddr::new(world::with(|w| w.machine(*machine).ip), cluster.client_port)

@@ -387,13 +387,14 @@ pub fn fire_next() -> bool {
 pub async fn pump<F: Future<Output = ()>>(sleep_for: impl Fn(Duration) -> F) {
     loop {
         while fire_next() {}
-        let wait = with(|w| w.next_event_at().map(|at| at - w.now()));
-        let nap = Duration::from_nanos(wait.unwrap_or(3600 * SECOND));
+        let (now, until) = with(|w| (w.now(), w.next_event_at()));
+        let nap = Duration::from_nanos(until.map_or(3600 * SECOND, |at| at.saturating_sub(now)));
         let mut sleep = std::pin::pin!(sleep_for(nap));
         std::future::poll_fn(|cx: &mut Context<'_>| {
             let earlier = with(|w| {
                 w.pump = Some(cx.waker().clone());
-                w.next_event_at().is_some_and(|at| at <= w.now)
+                let next = w.next_event_at();
+                next.is_some_and(|at| at <= w.now || until.is_none_or(|until| at < until))
             });
             if earlier { Poll::Ready(()) } else { sleep.as_mut().poll(cx) }
         })

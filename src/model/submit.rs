@@ -42,7 +42,7 @@ impl Cluster {
         let attempt = job.attempt;
         self.add_job(at, job);
         events.push(Event::JobSubmitted(id));
-        if let Some(key) = key {
+        if let Some(key) = key.filter(|_| repeats) {
             self.remember(key, Accepted { job: id, attempt, at });
         }
         Ok(Reply::Submitted { job: id, attempt, repeated: false })

@@ -14,11 +14,12 @@ use crate::world::env::Place;
 use crate::world::history::Gone;
 use crate::world::process::{self, ProcKey};
 use crate::world::trace::Kind;
-use crate::world::{self, Launcher, TaskFuture};
+use crate::world::{self, Launcher, MachineId, TaskFuture};
 
 type Slot = Arc<Mutex<Option<TaskFuture>>>;
 
 struct Group {
+    machine: MachineId,
     main: u64,
     slots: BTreeMap<u64, Slot>,
 }
@@ -42,7 +43,8 @@ impl<K: Kernel> Launcher for GroupLauncher<K> {
     fn start(&self, place: Place, main: TaskFuture) {
         GROUPS.with_borrow_mut(|groups| {
             let main = groups.next;
-            let group = Group { main, slots: BTreeMap::new() };
+            let machine = place.machine;
+            let group = Group { machine, main, slots: BTreeMap::new() };
             let before = groups.groups.insert(place.process, group);
             assert!(before.is_none(), "a process starts once");
         });
@@ -51,8 +53,12 @@ impl<K: Kernel> Launcher for GroupLauncher<K> {
 
     fn kill(&self, process: ProcKey) {
         let group = GROUPS.with_borrow_mut(|groups| groups.groups.remove(&process));
-        for slot in group.into_iter().flat_map(|group| group.slots.into_values()) {
-            empty(&slot);
+        let Some(group) = group else { return };
+        for slot in group.slots.into_values() {
+            let future = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(future) = future {
+                K::discard(group.machine, future);
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Nodes as sinfo and `scontrol show node` show them.
 
-use flurm_model::{Node, NodeFacts};
+use flurm_model::{Node, NodeFacts, NodeUse};
 use flurm_wire::records::{ExtSensors, NodeInfo, PowerCap, SelectNodeInfo};
 use flurm_wire::{NO_VAL, NO_VAL64};
 
@@ -10,7 +10,10 @@ impl Tables<'_> {
     /// One node.
     pub fn node(&self, node: &Node) -> NodeInfo {
         let conf = &node.conf;
-        let used = self.cluster.node_use(&conf.name);
+        // Clients show a node with some CPUs taken as MIXED, even a DOWN one: there the shares of jobs
+        // that are being ended are not shown, as in slurmctld.
+        let down = node.is_down();
+        let used = if down { NodeUse::default() } else { self.cluster.node_use(&conf.name) };
         let none = NodeFacts::default();
         let facts = node.facts.as_ref().unwrap_or(&none);
         let features = (!conf.features.is_empty()).then(|| conf.features.join(","));

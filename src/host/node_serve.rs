@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flurm_base::{AttemptId, JobId};
 use flurm_ctld::term_of;
-use flurm_node::batch::BatchOrder;
+use flurm_node::batch::{BatchOrder, OPEN_MODE_APPEND};
 use flurm_node::ledger::{LaunchVerdict, TerminateVerdict};
 use flurm_node::machine;
 use flurm_rt::{AsyncRuntime, Clock, Container, Env, Listener, Net, Proc};
@@ -228,7 +228,10 @@ fn batch_order<E: Env>(daemon: &NodeDaemon<E>, launch: &BatchJobLaunch) -> Batch
         std_in: launch.std_in.clone(),
         std_out: launch.std_out.clone(),
         std_err: launch.std_err.clone(),
-        open_mode: launch.open_mode,
+        open_mode: match launch.open_mode {
+            0 if daemon.setup().conf().jobs.file_append => OPEN_MODE_APPEND,
+            asked => asked,
+        },
         tres_per_task: launch.tres_per_task.clone(),
         start_time: time(body.job_start_time),
         end_time: (body.job_end_time.0 != 0).then(|| time(body.job_end_time)),

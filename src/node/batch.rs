@@ -174,6 +174,8 @@ impl BatchOrder {
         let mut limits = Vec::new();
         for (key, value) in self.environment.iter().filter_map(|entry| entry.split_once('=')) {
             let Some(name) = key.strip_prefix("SLURM_RLIMIT_") else { continue };
+            // `--propagate` marks the values of the limits that the user asked for.
+            let value = value.strip_prefix('U').unwrap_or(value);
             if let Ok(value) = value.parse::<u64>() {
                 limits.push((name.to_owned(), value));
             }
@@ -398,6 +400,7 @@ mod tests {
                 "SLURM_JOB_NAME=fit".into(),
                 "SLURM_UMASK=0027".into(),
                 "SLURM_RLIMIT_NOFILE=1024".into(),
+                "SLURM_RLIMIT_CORE=U0".into(),
             ],
             work_dir: "/home/alice".into(),
             std_in: Some("/dev/null".into()),
@@ -429,7 +432,7 @@ mod tests {
         assert_eq!(start.stdout, "fit-12.out");
         assert_eq!(start.stdin, None);
         assert_eq!(start.umask, Some(0o27));
-        assert_eq!(start.limits, [("NOFILE".to_owned(), 1024)]);
+        assert_eq!(start.limits, [("NOFILE".to_owned(), 1024), ("CORE".to_owned(), 0)]);
         assert_eq!(value(&start, "SLURM_UMASK"), None);
         assert_eq!(value(&start, "SLURM_RLIMIT_NOFILE"), None);
     }

@@ -154,7 +154,6 @@ fn refuse_what_is_not_done(desc: &JobDesc) -> Result<(), Refused> {
         (given(desc.segment_size), "--segment"),
         (given(desc.resv_port_cnt), "--resv-ports"),
         (desc.bitflags & SPREAD_JOB != 0, "--spread-job"),
-        (asks_for_login_environment(desc), "--get-user-env"),
     ];
     for (asked, option) in unsupported {
         if asked {
@@ -185,11 +184,6 @@ pub fn owner_uid(desc: &JobDesc, sender: u32) -> u32 {
 /// A count that is neither left out nor zero.
 fn given(value: u16) -> bool {
     value != NO_VAL16 && value != 0
-}
-
-/// `sbatch --get-user-env` leaves it to the node to run the user's login shell.
-fn asks_for_login_environment(desc: &JobDesc) -> bool {
-    desc.environment.iter().any(|entry| entry.starts_with("SLURM_GET_USER_ENV="))
 }
 
 /// For whom the job is. Only root and SlurmUser may submit for somebody else.

@@ -11,6 +11,7 @@ mod health;
 pub mod jwt;
 mod launcher;
 mod leader;
+mod login;
 pub mod munge;
 pub mod node;
 mod node_attempts;

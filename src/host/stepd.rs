@@ -15,6 +15,7 @@ use flurm_rt::{
 };
 use flurm_wire::Errno;
 
+use crate::login;
 use crate::report::report_end;
 use crate::setup::Setup;
 use crate::spool::{AttemptFolder, RECORD_MAX, container_name};
@@ -154,6 +155,8 @@ async fn start<E: Env>(
         controller: (&address, port),
         script_path: &script_path,
     };
+    let environment = login::environment(env, order, &folder.path().join("login")).await;
+    let order = &BatchOrder { environment, ..order.clone() };
     let start = order.start(&facts);
     let mut spawn = spawn_of(&start, order, user, &script, container);
     match env.proc().spawn(spawn.clone()).await {

@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod ledger;
+pub mod login;
 pub mod machine;
 pub mod pattern;
 pub mod record;

@@ -1,6 +1,5 @@
 //! The `slurm.conf` of a test cluster: one text for FLURM and for Debian's own Slurm.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::cluster::Daemons;
@@ -59,7 +58,7 @@ impl Shape {
         self
     }
 
-    /// One more line for `slurm.conf`; `FOLDER` in it stands for the cluster's folder.
+    /// A line for `slurm.conf`, instead of the usual one with that key; `FOLDER` in it stands for the cluster's folder.
     pub fn line(mut self, line: impl Into<String>) -> Self {
         self.lines.push(line.into());
         self
@@ -111,42 +110,13 @@ fn range(prefix: &str, first: u16, count: u16) -> String {
 
 /// The text of `slurm.conf`.
 pub fn slurm_conf(shape: &Shape, folder: &Path, controller_port: u16, node_port: u16) -> String {
-    let mut text = String::new();
-    let folder_name = folder.display();
-    let mut line = |args: std::fmt::Arguments<'_>| {
-        text.write_fmt(args).expect("text grows");
-        text.push('\n');
-    };
-    line(format_args!("ClusterName=try"));
-    for number in 1..=shape.controllers {
-        let (name, address) = controller(shape.daemons, number);
-        line(format_args!("SlurmctldHost={name}({address})"));
-    }
-    line(format_args!("SlurmctldPort={controller_port}"));
-    line(format_args!("SlurmUser=root"));
-    line(format_args!("AuthType=auth/munge"));
-    line(format_args!("CredType=cred/munge"));
-    line(format_args!("AuthInfo=socket={}", munge::socket(&folder.join("munge")).display()));
-    line(format_args!("StateSaveLocation={folder_name}/state"));
-    line(format_args!("SlurmdSpoolDir={folder_name}/spool/%n"));
-    line(format_args!("SlurmctldPidFile={folder_name}/slurmctld.pid"));
-    line(format_args!("SlurmdPidFile={folder_name}/slurmd-%n.pid"));
-    line(format_args!("ProctrackType=proctrack/linuxproc"));
-    line(format_args!("TaskPlugin=task/none"));
-    line(format_args!("JobAcctGatherType=jobacct_gather/none"));
-    line(format_args!("SelectType=select/cons_tres"));
-    line(format_args!("SelectTypeParameters=CR_CPU_Memory"));
-    line(format_args!("DefMemPerCPU=100"));
-    line(format_args!("ReturnToService=2"));
-    line(format_args!("SlurmdParameters=config_overrides"));
-    line(format_args!("CommunicationParameters=NoInAddrAny,NoCtldInAddrAny"));
-    line(format_args!("MpiDefault=none"));
-    line(format_args!("KillWait=3"));
-    for extra in &shape.lines {
-        let extra = extra.replace("FOLDER", &folder_name.to_string());
-        line(format_args!("{extra}"));
-    }
-    line(format_args!(
+    let key = |line: &str| line.split('=').next().unwrap_or_default().to_owned();
+    let own: Vec<String> = shape.lines.iter().map(|line| key(line)).collect();
+    let mut lines = usual_lines(shape, folder, controller_port);
+    lines.retain(|line| !own.contains(&key(line)));
+    let folder_name = folder.display().to_string();
+    lines.extend(shape.lines.iter().map(|line| line.replace("FOLDER", &folder_name)));
+    lines.push(format!(
         "NodeName={} NodeHostname={} NodeAddr=127.0.0.1 Port={} CPUs={} RealMemory={}",
         range("n", 1, shape.nodes),
         hostname(),
@@ -154,11 +124,42 @@ pub fn slurm_conf(shape: &Shape, folder: &Path, controller_port: u16, node_port:
         shape.cpus,
         shape.memory_mib,
     ));
-    line(format_args!("PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP"));
-    for partition in &shape.partitions {
-        line(format_args!("{partition}"));
-    }
-    text
+    lines.push("PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP".to_owned());
+    lines.extend(shape.partitions.iter().cloned());
+    lines.join("\n") + "\n"
+}
+
+/// What stands in every cluster's file unless the shape says otherwise.
+fn usual_lines(shape: &Shape, folder: &Path, controller_port: u16) -> Vec<String> {
+    let controllers = (1..=shape.controllers).map(|number| controller(shape.daemons, number));
+    let mut lines: Vec<String> =
+        controllers.map(|(name, address)| format!("SlurmctldHost={name}({address})")).collect();
+    let socket = munge::socket(&folder.join("munge"));
+    let folder = folder.display();
+    lines.extend([
+        "ClusterName=try".to_owned(),
+        format!("SlurmctldPort={controller_port}"),
+        "SlurmUser=root".to_owned(),
+        "AuthType=auth/munge".to_owned(),
+        "CredType=cred/munge".to_owned(),
+        format!("AuthInfo=socket={}", socket.display()),
+        format!("StateSaveLocation={folder}/state"),
+        format!("SlurmdSpoolDir={folder}/spool/%n"),
+        format!("SlurmctldPidFile={folder}/slurmctld.pid"),
+        format!("SlurmdPidFile={folder}/slurmd-%n.pid"),
+        "ProctrackType=proctrack/linuxproc".to_owned(),
+        "TaskPlugin=task/none".to_owned(),
+        "JobAcctGatherType=jobacct_gather/none".to_owned(),
+        "SelectType=select/cons_tres".to_owned(),
+        "SelectTypeParameters=CR_CPU_Memory".to_owned(),
+        "DefMemPerCPU=100".to_owned(),
+        "ReturnToService=2".to_owned(),
+        "SlurmdParameters=config_overrides".to_owned(),
+        "CommunicationParameters=NoInAddrAny,NoCtldInAddrAny".to_owned(),
+        "MpiDefault=none".to_owned(),
+        "KillWait=3".to_owned(),
+    ]);
+    lines
 }
 
 #[cfg(test)]

@@ -93,6 +93,7 @@ fn the_environment_of_a_batch_job_is_that_of_slurm() {
         &["-c", "2", "--mem=300"],
         &["--mem-per-cpu=150", "-n", "2"],
         &["--export=NONE"],
+        &["--export=NONE"],
         &["--export=MARK,OTHER=set"],
         &["-t", "10", "--no-requeue", "-A", "acct", "--comment=hello"],
     ] {

@@ -103,8 +103,9 @@ fn a_drained_node_gets_no_job_and_a_resumed_one_does() {
 }
 
 #[test]
-fn a_job_of_a_node_set_down_is_requeued_and_runs_again() {
-    let cluster = Cluster::start(&Shape::small());
+fn a_job_of_a_node_set_down_is_requeued_and_runs_elsewhere() {
+    // The node daemon lives; with another setting its next registration ends the DOWN state.
+    let cluster = Cluster::start(&Shape::small().line("ReturnToService=0"));
     let (client, root) = (alice(&cluster), cluster.client());
     let id = client.sbatch(&["--requeue"], "echo $SLURMD_NODENAME >> ran; sleep 2");
     let first = reaches(&client, id, "RUNNING").get("NodeList").to_owned();
@@ -120,5 +121,6 @@ fn a_job_of_a_node_set_down_is_requeued_and_runs_again() {
             if record.get("JobState") == "COMPLETED" { Ok(record) } else { Err(record) }
         },
     );
+    assert_ne!(record.get("NodeList"), first);
     assert_eq!(record.get("Restarts"), "1");
 }

@@ -12,6 +12,8 @@ flurm-sim replay <scenario> --seed S [--engine E] [--only WORD] [--quiet]
     tells one seed as a story on one time line; --only shows lines that contain the word
 flurm-sim check-determinism <scenario>... [--seeds N] [--first S] [--engine E]
     runs each seed in this process and in a fresh one, and compares all that happened
+flurm-sim check-tripwires
+    reaches for the real clock, entropy and a thread from inside a simulation
 flurm-sim digest <scenario> --seed S [--events]
     prints the hash of one run, with --events the hash after every event
 
@@ -30,6 +32,8 @@ pub enum Command {
     Digest,
     /// Compare runs.
     CheckDeterminism,
+    /// Reach for what is forbidden.
+    CheckTripwires,
     /// Explain.
     Help,
 }
@@ -109,6 +113,7 @@ impl Args {
             Some("replay") => Command::Replay,
             Some("digest") => Command::Digest,
             Some("check-determinism") => Command::CheckDeterminism,
+            Some("check-tripwires") => Command::CheckTripwires,
             None | Some("help" | "--help" | "-h") => Command::Help,
             Some(other) => return Err(format!("`{other}` is no command")),
         };
@@ -139,7 +144,8 @@ impl Args {
                 path => args.paths.push(PathBuf::from(path)),
             }
         }
-        if command != Command::Help && args.paths.is_empty() {
+        let needs_scenario = !matches!(command, Command::Help | Command::CheckTripwires);
+        if needs_scenario && args.paths.is_empty() {
             return Err("no scenario is given".into());
         }
         Ok(args)

@@ -4,6 +4,7 @@ mod args;
 mod determinism;
 mod replay;
 mod sweep;
+mod tripwires;
 
 use std::process::ExitCode;
 
@@ -88,5 +89,6 @@ pub fn main(arguments: &[String]) -> Exit {
         Command::Replay => replay::replay(&args),
         Command::Digest => determinism::digest(&args),
         Command::CheckDeterminism => determinism::check(&args),
+        Command::CheckTripwires => tripwires::check(),
     }
 }

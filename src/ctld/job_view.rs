@@ -3,7 +3,7 @@
 use flurm_base::Span;
 use flurm_model::{Hold, Job, JobBase, Limit, NodeName, Sharing};
 use flurm_wire::records::{JobInfo, MultiCore};
-use flurm_wire::{NO_VAL, NO_VAL16, StepId, UnixTime};
+use flurm_wire::{NO_VAL, NO_VAL16, Release, StepId, UnixTime};
 
 use crate::submit::NICE_OFFSET;
 use crate::tables::{Tables, given, limit, memory, tres, unix};
@@ -64,7 +64,7 @@ impl Tables<'_> {
             user_name: spec.user_name.clone(),
             wckey: requests.wckey.clone(),
             nice: NICE_OFFSET.wrapping_add_signed(spec.nice),
-            command: spec.batch.as_ref().and_then(|batch| batch.argv.first().cloned()),
+            command: spec.batch.as_ref().and_then(|batch| command(&batch.argv, self.release)),
             submit_line: spec.submit_line.clone(),
             work_dir: Some(spec.work_dir.clone()),
             requeue: u16::from(spec.requeue.unwrap_or(self.cluster.settings().requeue_default)),
@@ -243,4 +243,12 @@ fn put_files(job: &Job, info: &mut JobInfo) {
     info.std_err = Some(expand(err));
     info.std_in = Some(expand(input));
     info.array_task_id = NO_VAL;
+}
+
+/// What a job runs: clients of 22.05 are told all arguments, later ones the script's name.
+fn command(argv: &[String], reader: Release) -> Option<String> {
+    if argv.is_empty() || Release::V23_02 <= reader {
+        return argv.first().cloned();
+    }
+    Some(argv.join(" "))
 }

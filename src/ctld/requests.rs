@@ -152,7 +152,7 @@ pub fn audit(event: &Event) -> Option<String> {
 }
 
 fn decide(request: &Request<'_>, cluster: &Cluster, now: Time) -> Result<Answer, Refused> {
-    let tables = || Tables::new(cluster, now);
+    let tables = || Tables::new(cluster, now).read_by(request.release);
     let asker = request.identity;
     let sight = Sight::new(cluster, asker, request.private_data);
     match request.message {

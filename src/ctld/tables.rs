@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flurm_base::{Time, hostlist};
 use flurm_model::{Cluster, Memory, NodeName};
-use flurm_wire::{Bits, INFINITE, NO_VAL, UnixTime};
+use flurm_wire::{Bits, INFINITE, NO_VAL, Release, UnixTime};
 
 /// The cluster, with the positions of its nodes.
 pub struct Tables<'a> {
@@ -13,13 +13,22 @@ pub struct Tables<'a> {
     /// `MaxTime` and such are counted from here.
     pub now: Time,
     positions: BTreeMap<&'a str, u32>,
+    /// The release of the peer that reads them.
+    pub(crate) release: Release,
 }
 
 impl<'a> Tables<'a> {
     /// Reads the positions once for a whole listing.
     pub fn new(cluster: &'a Cluster, now: Time) -> Self {
         let names = cluster.nodes().map(|node| node.conf.name.as_str());
-        Self { cluster, now, positions: names.zip(0u32..).collect() }
+        let positions = names.zip(0u32..).collect();
+        Self { cluster, now, positions, release: Release::NEWEST }
+    }
+
+    /// The same for a reader of this protocol number; of an unknown one the newest is assumed.
+    pub fn read_by(mut self, version: u16) -> Self {
+        self.release = Release::from_version(version).unwrap_or(Release::NEWEST);
+        self
     }
 
     /// Nodes as a bitmap over the listing of nodes; names that are not listed are left out.

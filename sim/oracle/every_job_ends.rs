@@ -1,3 +1,5 @@
+//! Liveness: judges that whatever was accepted ends once faults stop.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Oracle, last_listing, state};

@@ -1,3 +1,5 @@
+//! Durability: judges that an acknowledged submission is one job, and stays one.
+
 use std::collections::BTreeMap;
 
 use super::{Oracle, last_listing};

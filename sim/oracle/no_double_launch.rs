@@ -1,3 +1,5 @@
+//! Launches: judges that nothing runs twice.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Oracle;

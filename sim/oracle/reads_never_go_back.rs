@@ -1,3 +1,5 @@
+//! Listings: judges that what a client has seen is not taken back.
+
 use std::collections::BTreeMap;
 
 use super::{Oracle, state};

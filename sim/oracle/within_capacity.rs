@@ -1,3 +1,5 @@
+//! Resources: judges that no node runs more than it has.
+
 use std::collections::BTreeMap;
 
 use super::Oracle;

@@ -298,6 +298,10 @@ impl Container for NoContainer {
         unsupported()
     }
 
+    async fn signal_first(&self, _signal: i32) -> io::Result<bool> {
+        unsupported()
+    }
+
     async fn kill(&self) -> io::Result<bool> {
         unsupported()
     }

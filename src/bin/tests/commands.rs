@@ -23,7 +23,7 @@ impl Site {
         let at = site.0.display();
         let text = format!(
             "ClusterName=test\nSlurmctldHost=c1(127.0.0.1)\nSlurmctldPort={port}\nSlurmUser=root\n\
-             AuthType=auth/none\nCredType=cred/none\nStateSaveLocation={at}/state\n\
+             AuthType=auth/none\nStateSaveLocation={at}/state\n\
              SlurmdSpoolDir={at}/spool\nSlurmctldPidFile={at}/ctld.pid\nSlurmdPidFile={at}/d.pid\n\
              SlurmctldLogFile={at}/ctld.log\nSlurmdLogFile={at}/d.log\n\
              CommunicationParameters=NoInAddrAny,NoCtldInAddrAny\n\
@@ -130,11 +130,11 @@ fn configuration_mistakes_are_shown_with_their_place() {
     let conf = bad.conf();
     let (code, out, _) = words(&run(FLURM, &["conf", "check", "-f", conf.to_str().unwrap()], None));
     assert_eq!(code, Some(1), "{out}");
-    assert!(out.contains("slurm.conf:16:1: error: "), "{out}");
+    assert!(out.contains("slurm.conf:15:1: error: "), "{out}");
     assert!(out.contains("SlurmdTimeout"), "the likely key is named: {out}");
     let (code, _, err) = words(&run(FLURMCTLD, &["-D"], Some(&conf)));
     assert_eq!(code, Some(1));
-    assert!(err.contains("slurm.conf:16:1: error: "), "{err}");
+    assert!(err.contains("slurm.conf:15:1: error: "), "{err}");
 }
 
 #[test]

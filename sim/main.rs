@@ -1,7 +1,7 @@
 //! `flurm-sim`: runs, replays and checks simulations. See `docs/simulation.md`.
 //!
 //! This executable replaces the C library's clocks, entropy and thread creation with tripwires: a
-//! simulation that reaches for one of them panics, anything else gets the real thing.
+//! simulation that reaches for one of them fails, anything else gets the real thing.
 
 #![cfg_attr(
     not(madsim),

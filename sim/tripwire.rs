@@ -1,12 +1,13 @@
 //! Tripwires: the real clock, entropy and threads are forbidden inside a simulation.
 //!
-//! The `flurm-sim` executable overrides the C library's symbols (see its `main.rs`); each override
-//! asks [`check`] first. A library cannot do that for its user, so here is only the flag.
+//! The `flurm-sim` executable overrides the C library's symbols (see `tripwires.rs`); each override
+//! calls [`check`] first. A library cannot do that for its user, so here is only the flag.
 
 use std::cell::Cell;
 
 thread_local! {
     static ARMED: Cell<bool> = const { Cell::new(false) };
+    static TRIPPED: Cell<Option<&'static str>> = const { Cell::new(None) };
 }
 
 /// Whether this thread is inside a simulation.
@@ -14,16 +15,17 @@ pub fn armed() -> bool {
     ARMED.try_with(Cell::get).unwrap_or(false)
 }
 
-/// Panics inside a simulation.
-pub fn check(what: &str) {
+/// Notes that `what` was reached for, inside a simulation. Called from within functions of the C
+/// library, which must not unwind, so the run goes on and fails when it ends.
+pub fn check(what: &'static str) {
     if armed() && !std::thread::panicking() {
-        disarm();
-        panic!("a simulation reached for {what}");
+        TRIPPED.set(Some(what));
     }
 }
 
-fn disarm() {
-    ARMED.set(false);
+/// What was reached for since this was last asked.
+pub fn take_tripped() -> Option<&'static str> {
+    TRIPPED.take()
 }
 
 /// Keeps the tripwires of this thread armed while it lives.

@@ -35,13 +35,22 @@ pub fn remember_panics() {
 /// Runs `f`; a panic becomes words.
 pub(crate) fn guarded<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     LAST_PANIC.with_borrow_mut(|last| *last = None);
-    let _armed = crate::tripwire::Armed::new();
-    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
+    let _before = crate::tripwire::take_tripped();
+    let result = {
+        let _armed = crate::tripwire::Armed::new();
+        catch_unwind(AssertUnwindSafe(f))
+    };
+    let tripped = crate::tripwire::take_tripped();
+    let result = result.map_err(|payload| {
         let told = LAST_PANIC.with_borrow_mut(Option::take);
         let words = payload.downcast_ref::<String>().cloned();
         let words = words.or_else(|| payload.downcast_ref::<&str>().map(|s| (*s).to_owned()));
         told.or(words).unwrap_or_else(|| "a panic without words".to_owned())
-    })
+    });
+    match tripped {
+        Some(what) => Err(format!("a simulation reached for {what}")),
+        None => result,
+    }
 }
 
 /// What the last panic on this thread said.

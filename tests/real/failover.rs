@@ -24,11 +24,12 @@ const BETWEEN_KILLS: Duration = Duration::from_millis(2500);
 const FAILOVER_MAX: Duration = Duration::from_secs(10);
 
 /// What sbatch says when its connection ends before the answer.
-const CUT_OFF: [&str; 4] = [
+const CUT_OFF: [&str; 5] = [
     "Zero Bytes were transmitted or received",
     "Transport endpoint is not connected",
     "Connection reset by peer",
     "Broken pipe",
+    "Unexpected missing socket error",
 ];
 
 /// What one submitter saw.

@@ -8,8 +8,8 @@ use flurm_sim::run::{Keep, run_seed};
 use flurm_sim::scenario::Scenario;
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in std::fs::read_dir(folder).expect("the scenarios' folder") {
+        let path = entry.expect("a name in the scenarios' folder").path();
         if path.is_dir() {
             files(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "toml") {
@@ -23,7 +23,8 @@ fn scenarios() -> Vec<(PathBuf, Scenario)> {
     let mut found = Vec::new();
     files(&folder, &mut found);
     assert!(found.len() >= 8, "{found:?}");
-    let load = |path: PathBuf| (path.clone(), Scenario::load(&path).unwrap());
+    let load =
+        |path: PathBuf| (path.clone(), Scenario::load(&path).expect("a scenario that reads"));
     found.into_iter().map(load).collect()
 }
 

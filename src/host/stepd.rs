@@ -24,6 +24,10 @@ use crate::spool::{AttemptFolder, RECORD_MAX, container_name};
 const EMPTY_PAUSE: Duration = Duration::from_millis(20);
 /// Looks at it before its remains are left to the node daemon.
 const EMPTY_LOOKS_MAX: u32 = 250;
+/// Pause between two tries to start a script that is still held open for writing.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
+/// Tries before that counts as the script's fault.
+const BUSY_LOOKS_MAX: u32 = 500;
 /// Where a job runs whose working directory cannot be entered (slurmstepd's own choice).
 const FALLBACK_DIR: &str = "/tmp";
 
@@ -159,16 +163,35 @@ async fn start<E: Env>(
     let order = &BatchOrder { environment, ..order.clone() };
     let start = order.start(&facts);
     let mut spawn = spawn_of(&start, order, user, &script, container);
-    match env.proc().spawn(spawn.clone()).await {
+    match spawn_script(env, &spawn).await {
         Ok(child) => Ok(child),
         Err(SpawnError { stage: SpawnStage::WorkDir, source }) => {
             let dir = &order.work_dir;
             tracing::warn!("could not enter {dir}: {source}: going to {FALLBACK_DIR} instead");
             spawn.work_dir = PathBuf::from(FALLBACK_DIR);
-            env.proc().spawn(spawn).await.map_err(failure)
+            spawn_script(env, &spawn).await.map_err(failure)
         }
         Err(error) => Err(failure(error)),
     }
+}
+
+/// Starts the script. A child that the node daemon forked while it wrote the script holds it open for
+/// writing until it has become its own program, and so long the kernel says that the file is busy.
+async fn spawn_script<E: Env>(
+    env: &E,
+    spawn: &Spawn,
+) -> Result<<E::Proc as Proc>::Child, SpawnError> {
+    for _ in 0..BUSY_LOOKS_MAX {
+        match env.proc().spawn(spawn.clone()).await {
+            Err(error) if is_busy(&error) => E::Rt::sleep(BUSY_PAUSE).await,
+            started => return started,
+        }
+    }
+    env.proc().spawn(spawn.clone()).await
+}
+
+fn is_busy(error: &SpawnError) -> bool {
+    error.stage == SpawnStage::Exec && error.source.kind() == std::io::ErrorKind::ExecutableFileBusy
 }
 
 fn spawn_of(

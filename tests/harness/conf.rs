@@ -58,6 +58,12 @@ impl Shape {
         self
     }
 
+    /// As much memory a node, MiB.
+    pub fn memory(mut self, mib: u32) -> Self {
+        self.memory_mib = mib;
+        self
+    }
+
     /// A line for `slurm.conf`, instead of the usual one with that key; `FOLDER` in it stands for the cluster's folder.
     pub fn line(mut self, line: impl Into<String>) -> Self {
         self.lines.push(line.into());

@@ -117,6 +117,27 @@ fn the_submitters_limits_and_umask_reach_the_job() {
 }
 
 #[test]
+fn a_burst_of_jobs_all_run() {
+    let cluster = Cluster::start(&Shape::small().nodes(1).cpus(64).memory(32_000));
+    let client = alice(&cluster);
+    let script = "#!/bin/sh\necho $SLURM_JOB_ID >> ran\n";
+    fs::write(cluster.work().join("burst.sh"), script).unwrap();
+    let submit = "for i in $(seq 60); do sbatch -o /dev/null burst.sh & done; wait";
+    let printed = client.run("sh", &["-c", submit]).ok();
+    let mut ids: Vec<u32> = printed.lines().filter_map(flurm_tests::client::submitted).collect();
+    assert_eq!(ids.len(), 60, "{printed}");
+    for id in &ids {
+        let record = ended(&client, *id);
+        assert_eq!(record.get("JobState"), "COMPLETED", "{record:?}");
+    }
+    let ran = fs::read_to_string(cluster.work().join("ran")).unwrap();
+    let mut ran: Vec<u32> = ran.lines().map(|line| line.parse().unwrap()).collect();
+    ids.sort_unstable();
+    ran.sort_unstable();
+    assert_eq!(ran, ids);
+}
+
+#[test]
 fn a_job_whose_output_cannot_be_opened_fails_and_the_node_stays_up() {
     let cluster = Cluster::start(&Shape::small());
     let client = alice(&cluster);

@@ -219,7 +219,7 @@ fn split_sharing(sharing: Option<Sharing>) -> (u16, u16) {
 }
 
 /// The output files, as Slurm shows them: absolute, with the patterns that the controller can
-/// expand, and slurm-<id>.out where none was named.
+/// expand, and `slurm-<id>.out` where none was named.
 fn put_files(job: &Job, info: &mut JobInfo) {
     let spec = &job.spec;
     if !job.is_batch() {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Oracle;
+use super::{Oracle, state};
 use crate::world::Nanos;
 use crate::world::history::{Effect, History, JobProcess};
 
@@ -20,11 +20,18 @@ impl Oracle for NoDoubleLaunch {
     fn judge(history: &History) -> Result<(), (Nanos, String)> {
         let mut live: BTreeMap<u32, Vec<&JobProcess>> = BTreeMap::new();
         let mut started: BTreeSet<(u32, &str)> = BTreeSet::new();
+        let mut over: BTreeSet<u32> = BTreeSet::new();
         for (at, effect) in history.effects() {
             match effect {
                 Effect::Started(process) => {
                     let Some(job) = process.job else { continue };
                     let running = live.entry(job).or_default();
+                    if over.contains(&job) {
+                        return Err((
+                            *at,
+                            format!("job {job} starts after it was seen to be over"),
+                        ));
+                    }
                     if !process.left_behind {
                         if let Some(other) = running.first() {
                             let (here, there) = (place(history, process), place(history, other));
@@ -45,6 +52,10 @@ impl Oracle for NoDoubleLaunch {
                         running.retain(|other| *other != process);
                     }
                 }
+                Effect::Listed { jobs, .. } => {
+                    let ended = jobs.iter().filter(|job| state::is_over(job.state));
+                    over.extend(ended.map(|job| job.job));
+                }
                 _ => {}
             }
         }
@@ -54,7 +65,7 @@ impl Oracle for NoDoubleLaunch {
 
 #[cfg(test)]
 mod tests {
-    use super::super::invented::{Tale, on};
+    use super::super::invented::{Tale, on, seen};
     use super::*;
 
     #[test]
@@ -88,5 +99,12 @@ mod tests {
         let tale = tale.starts(&on(2, 7, "b"));
         let text = "job 7 starts on n2 (process 107) and runs on n1 (process 900)";
         assert_eq!(tale.verdict::<NoDoubleLaunch>(), text);
+    }
+
+    #[test]
+    fn a_job_that_was_seen_over_does_not_start_again() {
+        let tale = Tale::new().starts(&on(1, 7, "a")).ends(&on(1, 7, "a"), 0);
+        let tale = tale.listed(1, &[seen(7, 3)]).starts(&on(2, 7, "b"));
+        assert_eq!(tale.verdict::<NoDoubleLaunch>(), "job 7 starts after it was seen to be over");
     }
 }

@@ -1,6 +1,7 @@
 //! The processes of all machines: components under test, and scripted jobs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::task::Waker;
 
 use flurm_rt::{ExitStatus, Spawn};
@@ -220,6 +221,12 @@ fn run_script(w: &mut World, mut process: Process, plan: Plan) -> JobProcess {
     job
 }
 
+/// The folder a script is in: node daemons keep each attempt's script in a folder of its own.
+fn folder_of(program: &Path) -> Option<String> {
+    let folder = program.parent()?.file_name()?;
+    Some(folder.to_string_lossy().into_owned())
+}
+
 /// Starts the script of a job for a component; its key and process id.
 pub fn start_script(
     w: &mut World,
@@ -245,7 +252,7 @@ pub fn start_script(
         machine,
         pid: process.pid,
         job: variable("SLURM_JOB_ID").and_then(|value| value.parse().ok()),
-        attempt: variable("SLURM_JOB_SLUID").or_else(|| variable("SLURM_RESTART_COUNT")),
+        attempt: variable("SLURM_JOB_SLUID").or_else(|| folder_of(&spawn.program)),
         key: plan.key.clone(),
         cpus: plan.cpus,
         memory_mib: plan.memory_mib,

@@ -1,7 +1,7 @@
 //! The controller: serves Slurm's clients and nodes from any replica, and leads from one.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak};
 
 use flurm_base::Span;
 use flurm_ctld::{Identity, Tables};
@@ -45,6 +45,18 @@ struct Inner<E: Env> {
 impl<E: Env> Clone for Controller<E> {
     fn clone(&self) -> Self {
         Self { inner: self.inner.clone() }
+    }
+}
+
+/// A controller that may be gone.
+pub(crate) struct WeakController<E: Env> {
+    inner: Weak<Inner<E>>,
+}
+
+impl<E: Env> WeakController<E> {
+    /// The controller, if it is still there.
+    pub(crate) fn upgrade(&self) -> Option<Controller<E>> {
+        self.inner.upgrade().map(|inner| Controller { inner })
     }
 }
 
@@ -95,6 +107,11 @@ pub async fn run<E: Env>(
 }
 
 impl<E: Env> Controller<E> {
+    /// A handle that does not keep the controller alive.
+    pub(crate) fn downgrade(&self) -> WeakController<E> {
+        WeakController { inner: Arc::downgrade(&self.inner) }
+    }
+
     /// Configuration and credentials.
     pub fn setup(&self) -> &Setup<E> {
         &self.inner.setup

@@ -298,13 +298,15 @@ async fn wait_for_leader<E: Env>(controller: &Controller<E>) {
 
 /// Answers requests that other controllers forward here.
 pub(crate) fn serve_forwarded<E: Env>(controller: &Controller<E>) {
-    let answering = controller.clone();
+    // The handler belongs to the Raft node, which the controller owns: it must not own it in turn.
+    let answering = controller.downgrade();
     controller.raft().on_forward(move |_peer, bytes| {
-        let controller = answering.clone();
+        let controller = answering.upgrade();
         async move {
-            let answer = match Forwarded::decode(&bytes) {
-                Ok(request) => serve::as_leader(&controller, &request).await,
-                Err(error) => {
+            let answer = match (controller, Forwarded::decode(&bytes)) {
+                (Some(controller), Ok(request)) => serve::as_leader(&controller, &request).await,
+                (None, _) => ForwardedAnswer::NotLeader,
+                (Some(_), Err(error)) => {
                     tracing::error!("could not read a forwarded request: {error}");
                     ForwardedAnswer::NotLeader
                 }

@@ -136,7 +136,8 @@ fn crowd() {
             assert_eq!(status.code(), Some(number));
         }
         assert!(children_of_own().is_empty());
-        eventually("every descriptor is closed", async || open() == before).await;
+        // The first child's own descriptor may have been open still when they were counted.
+        eventually("every descriptor is closed", async || open() <= before).await;
     });
 }
 

@@ -167,6 +167,13 @@ impl Writer {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Writes something in a release of its own.
+    pub fn in_release(&mut self, release: Release, write: impl FnOnce(&mut Self)) {
+        let outer = std::mem::replace(&mut self.release, release);
+        write(self);
+        self.release = outer;
+    }
+
     /// Writes a length or count. A length beyond 32 bits cannot be sent at all, and a reply that
     /// large is refused before it is encoded.
     pub fn count(&mut self, count: usize) {
@@ -250,6 +257,28 @@ impl<'a> Reader<'a> {
     /// Leaves the record entered last.
     pub fn leave(&mut self) {
         self.depth = self.depth.saturating_sub(1);
+    }
+
+    /// A reader of the next `length` bytes alone, one record deeper, whose places are counted from
+    /// the same start; the bytes count as read here.
+    pub fn nested(&mut self, length: u32) -> Result<Self, DecodeError> {
+        let start = self.at;
+        self.take(length as usize)?;
+        let mut inner = Self { bytes: &self.bytes[..self.at], at: start, ..self.clone() };
+        inner.enter()?;
+        Ok(inner)
+    }
+
+    /// Reads something in a release of its own.
+    pub fn in_release<T>(
+        &mut self,
+        release: Release,
+        read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
+        let outer = std::mem::replace(&mut self.release, release);
+        let value = read(self);
+        self.release = outer;
+        value
     }
 
     /// Takes `length` bytes.

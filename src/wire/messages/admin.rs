@@ -47,6 +47,31 @@ pub struct SuspendExceptions {
     pub mode: u32,
 }
 
+/// Sets how much an account's fair share counts for its parent's. 1023.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Wire)]
+pub struct DampeningFactor {
+    /// The factor.
+    pub dampening_factor: u16,
+}
+
+/// Asks for a signed certificate. 2300, 24.11 and later.
+#[derive(Clone, Debug, PartialEq, Eq, Wire)]
+pub struct TlsCertRequest {
+    /// The request for signing.
+    pub csr: Option<String>,
+    /// The node that the certificate is for.
+    pub node_name: Option<String>,
+    /// What shows that the asker may have it.
+    pub token: Option<String>,
+}
+
+/// A signed certificate. 2301, 24.11 and later.
+#[derive(Clone, Debug, PartialEq, Eq, Wire)]
+pub struct TlsCertResponse {
+    /// The certificate.
+    pub signed_cert: Option<String>,
+}
+
 /// Shows a text to a job's user. 4022.
 #[derive(Clone, Debug, PartialEq, Eq, Wire)]
 pub struct JobNotify {

@@ -3,6 +3,8 @@
 mod admin;
 mod answer;
 mod control;
+mod crontab;
+mod federation;
 mod job;
 mod priority;
 mod query;
@@ -10,11 +12,16 @@ mod topology;
 mod usage;
 
 pub use admin::{
-    AssocMgrInfoRequest, DebugFlags, DebugLevel, JobNotify, RebootNodes, SuspendExceptions,
-    TokenRequest, TokenResponse, Trigger, Triggers,
+    AssocMgrInfoRequest, DampeningFactor, DebugFlags, DebugLevel, JobNotify, RebootNodes,
+    SuspendExceptions, TlsCertRequest, TlsCertResponse, TokenRequest, TokenResponse, Trigger,
+    Triggers,
 };
 pub use answer::{RcMsg, ReturnCode};
 pub use control::{ConfigFile, ConfigRequest, ConfigResponse, ControlStatus, PingSlurmd, Shutdown};
+pub use crontab::{CrontabRequest, CrontabResponse, CrontabUpdate, CrontabUpdateResponse};
+pub use federation::{
+    Dependency, MultiMessage, SendDependency, SiblingHead, SiblingMessage, UpdateOriginDependency,
+};
 pub use job::{
     CompleteBatchScript, CompleteJobAllocation, EpilogComplete, JobAllocInfo, JobArrayError,
     JobArrayErrors, JobStepKill, KillJobs, KillJobsResponse, KilledJob, Requeue, SelectedStep,
@@ -29,5 +36,7 @@ pub use query::{
     JobInfoRequest, JobQuery, JobState, JobStateRequest, JobStateResponse, JobUserInfoRequest,
     LastUpdate, NodeInfoSingleRequest, ReservationInfoRequest, SelectedJob, StepInfoRequest,
 };
-pub use topology::{Switch, TOPOLOGY_FLAT, TOPOLOGY_TREE, TopologyRequest, TopologyResponse};
+pub use topology::{
+    Switch, TOPOLOGY_FLAT, TOPOLOGY_TREE, TopologyConfig, TopologyRequest, TopologyResponse,
+};
 pub use usage::JobAcct;

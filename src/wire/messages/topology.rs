@@ -50,3 +50,10 @@ pub struct Switch {
     /// The switches right below it.
     pub switches: Option<String>,
 }
+
+/// The topology as a configuration file would say it. 2012, 25.05 and later.
+#[derive(Clone, Debug, PartialEq, Eq, Wire)]
+pub struct TopologyConfig {
+    /// The text.
+    pub config: Option<String>,
+}

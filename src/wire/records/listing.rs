@@ -1,7 +1,9 @@
 //! The messages that carry lists of records. Their count stands first and the records follow a
 //! header, so these few are written out instead of derived.
 
-use super::{JobInfo, LicenseInfo, NodeInfo, PartitionInfo, ReservationInfo, StepInfo};
+use super::{
+    FrontEndInfo, JobInfo, LicenseInfo, NodeInfo, PartitionInfo, ReservationInfo, StepInfo,
+};
 use crate::{
     Bits, DecodeError, Gen, List, Reader, Release, Schema, UnixTime, Visitor, Wire, Writer,
 };
@@ -116,6 +118,13 @@ listing! {
     /// Reservations. 2025.
     ReservationInfoMsg { last_update: UnixTime }
     reservations: ReservationInfo,
+    {}
+}
+
+listing! {
+    /// Front ends. 2032, until 24.11.
+    FrontEndInfoMsg { last_update: UnixTime }
+    front_ends: FrontEndInfo,
     {}
 }
 

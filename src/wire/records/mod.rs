@@ -3,8 +3,10 @@
 
 mod allocation;
 mod build_info;
+mod burst_buffer;
 mod codec;
 mod credential;
+mod front_end;
 mod gres;
 mod job_desc;
 mod job_info;
@@ -24,10 +26,15 @@ mod update;
 
 pub use allocation::{Allocation, AllocationList, WillRun};
 pub use build_info::{BuildInfo, KeyPair, PluginParams};
+pub use burst_buffer::{
+    BurstBuffer, BurstBufferInfo, BurstBufferInfoMsg, BurstBufferPool, BurstBufferStatus,
+    BurstBufferStatusRequest, BurstBufferUse,
+};
 pub use credential::{
     Credential, CredentialBody, FAKE_SIGNATURE, Identity, PartitionAndSwitch, Signature,
     VersionedCredential,
 };
+pub use front_end::{FrontEndInfo, UpdateFrontEnd};
 pub use gres::{
     GRES_MAGIC, GresJobNodes, GresJobState, GresNodeConfig, GresNodeRecord, GresPrep,
     GresPrepNodes, GresStepNodes, GresStepState,
@@ -37,7 +44,8 @@ pub use job_info::{JobInfo, JobInfoBrief, JobResources, MultiCore};
 pub use launch::{BatchJobLaunch, KillJob, PrologComplete, PrologLaunch};
 pub use license_info::LicenseInfo;
 pub use listing::{
-    JobInfoMsg, LicenseInfoMsg, NodeInfoMsg, PartitionInfoMsg, ReservationInfoMsg, StepInfoMsg,
+    FrontEndInfoMsg, JobInfoMsg, LicenseInfoMsg, NodeInfoMsg, PartitionInfoMsg, ReservationInfoMsg,
+    StepInfoMsg,
 };
 pub use node_info::{Energy, ExtSensors, NodeInfo, PowerCap, SelectNodeInfo};
 pub use partition_info::{JobDefault, PartitionInfo};

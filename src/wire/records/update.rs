@@ -10,7 +10,7 @@ use crate::{
 /// The time that means "leave as it is".
 const UNSET_TIME: UnixTime = UnixTime(NO_VAL as i64);
 
-/// What should change about nodes. 3002.
+/// What should change about nodes. 3002; 3015 makes them and 3014 takes them away.
 #[derive(Clone, Debug, PartialEq, Wire)]
 pub struct UpdateNode {
     #[wire(since = V24_11)]

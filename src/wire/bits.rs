@@ -134,10 +134,10 @@ impl Wire for Option<Bits> {
 
     fn sample(g: &mut Gen) -> Self {
         g.maybe(|g| {
-            let size = u32::try_from(g.below(200)).expect("below 200");
+            let size = u32::try_from(g.size(200)).expect("below 200");
             let mut bits = Bits::new(size);
             for index in 0..size {
-                if g.coin() {
+                if g.bit(index) {
                     bits.set(index);
                 }
             }

@@ -63,6 +63,6 @@ pub struct StepInfo {
 /// A job whose steps a step manager on one of its nodes looks after.
 #[derive(Clone, Debug, PartialEq, Eq, Wire)]
 pub struct StepManagerJob {
-    pub job_id: u32,
+    pub job: crate::JobRef,
     pub stepmgr: Option<String>,
 }

@@ -1,0 +1,85 @@
+//! Debian's own clients, each with nothing in its configuration but where to ask.
+
+#![expect(clippy::disallowed_types, reason = "real clients are real processes")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use flurm_wire::Release;
+
+/// Seconds a client may take.
+const CLIENT_MAX_S: &str = "60";
+
+/// The clients of one release.
+#[derive(Debug)]
+pub(crate) struct Clients {
+    release: Release,
+    folder: PathBuf,
+}
+
+impl Clients {
+    /// The clients of `release`, told to ask at `port`.
+    #[expect(clippy::disallowed_methods, reason = "real clients read real files")]
+    pub(crate) fn new(release: Release, port: u16) -> Self {
+        let name = format!("flurm-decoders-{}-{release}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut conf = format!(
+            "ClusterName=judged\nSlurmctldHost=localhost(127.0.0.1)\nSlurmctldPort={port}\n\
+             SlurmUser=root\nAuthType=auth/none\nCredType=cred/none\nMessageTimeout=20\n\
+             NodeName=n[1-16] NodeAddr=127.0.0.1\nPartitionName=p Nodes=ALL Default=YES\n"
+        );
+        // Plugins that read parts of replies.
+        conf.push_str("PriorityType=priority/multifactor\nTopologyPlugin=topology/tree\n");
+        if release == Release::V22_05 {
+            conf.push_str("SelectType=select/cons_tres\n");
+        }
+        std::fs::write(folder.join("slurm.conf"), conf).unwrap();
+        std::fs::write(folder.join("topology.conf"), "SwitchName=s0 Nodes=n[1-16]\n").unwrap();
+        Self { release, folder }
+    }
+
+    fn root(&self) -> Option<PathBuf> {
+        if self.release == Release::V22_05 {
+            return None;
+        }
+        #[expect(clippy::disallowed_methods, reason = "where the side roots lie is said so")]
+        let cache = std::env::var("FLURM_CACHE").unwrap_or("/var/cache/flurm".to_owned());
+        Some(Path::new(&cache).join(format!("side-{}", self.release.name())))
+    }
+
+    /// What a client prints, or its complaint.
+    pub(crate) fn run(&self, words: &[&str]) -> Result<String, String> {
+        let mut line: Vec<String> = ["timeout", CLIENT_MAX_S].map(str::to_owned).to_vec();
+        if let Some(root) = self.root() {
+            let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ci/side-root");
+            line.extend([script.display().to_string(), "--run".to_owned()]);
+            line.push(root.display().to_string());
+        }
+        line.extend(words.iter().map(|word| (*word).to_owned()));
+        let output = Command::new(&line[0])
+            .args(&line[1..])
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("SLURM_CONF", self.folder.join("slurm.conf"))
+            .env("TZ", "UTC")
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .current_dir("/")
+            .output()
+            .map_err(|error| format!("{}: {error}", line[0]))?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if !output.status.success() {
+            let status = output.status;
+            return Err(format!("{status}: {}{}", text(&output.stdout), text(&output.stderr)));
+        }
+        Ok(text(&output.stdout))
+    }
+}
+
+impl Drop for Clients {
+    fn drop(&mut self) {
+        // A folder that stays behind in the temporary folder harms nobody.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}

@@ -1,0 +1,87 @@
+//! A controller that says whatever a test wants to hear read out.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use flurm_wire::frame::{self, LENGTH_BYTES};
+use flurm_wire::messages::ReturnCode;
+use flurm_wire::{AuthBlock, Header, Message, Release, names};
+
+/// Longest wait for the rest of a request.
+const READ_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// What is answered to each kind of request; a return code of zero to any other.
+pub(crate) type Replies = Vec<(u16, Message)>;
+
+/// A server that answers until the test ends.
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// Where it listens, on loopback.
+    pub(crate) port: u16,
+    replies: Arc<Mutex<Replies>>,
+}
+
+impl Server {
+    /// Starts one.
+    #[expect(clippy::disallowed_methods, reason = "real clients speak to real sockets")]
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let replies: Arc<Mutex<Replies>> = Arc::default();
+        let shared = Arc::clone(&replies);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let replies = shared.lock().unwrap().clone();
+                // A client that hangs up early has seen enough.
+                let _ = answer(stream, &replies);
+            }
+        });
+        Self { port, replies }
+    }
+
+    /// Replaces what is answered from here on.
+    pub(crate) fn say(&self, replies: Replies) {
+        *self.replies.lock().unwrap() = replies;
+    }
+}
+
+fn answer(mut stream: TcpStream, replies: &Replies) -> io::Result<()> {
+    stream.set_read_timeout(Some(READ_WAIT_MAX))?;
+    let mut prefix = [0; LENGTH_BYTES];
+    stream.read_exact(&mut prefix)?;
+    let length = frame::length(prefix, frame::REQUEST_BYTES_MAX).map_err(io::Error::other)?;
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes)?;
+    let request = frame::split(&bytes).map_err(io::Error::other)?;
+    let asked = request.header.msg_type;
+    let found = replies.iter().find(|(kind, _)| *kind == asked).map(|(_, message)| message.clone());
+    let message = found.unwrap_or_else(|| fallback(asked));
+    stream.write_all(&reply(request.header.release, &message))
+}
+
+/// What is true of a cluster that has nothing.
+fn fallback(asked: u16) -> Message {
+    let default = |kind: u16| {
+        let entry = Message::REGISTERED.iter().find(|entry| entry.msg_type == kind);
+        entry.expect("only registered answers are named").default()
+    };
+    match asked {
+        names::REQUEST_NODE_INFO => default(names::RESPONSE_NODE_INFO),
+        names::REQUEST_PARTITION_INFO => default(names::RESPONSE_PARTITION_INFO),
+        names::REQUEST_JOB_INFO => default(names::RESPONSE_JOB_INFO),
+        names::REQUEST_JOB_STEP_INFO => default(names::RESPONSE_JOB_STEP_INFO),
+        names::REQUEST_BUILD_INFO => default(names::RESPONSE_BUILD_INFO),
+        names::REQUEST_FED_INFO => default(names::RESPONSE_FED_INFO),
+        names::REQUEST_RESERVATION_INFO => default(names::RESPONSE_RESERVATION_INFO),
+        _ => Message::ResponseSlurmRc(ReturnCode { return_code: 0 }),
+    }
+}
+
+/// Signed in the way of auth/none, which every release believes when it is told to.
+fn reply(release: Release, message: &Message) -> Vec<u8> {
+    let auth = AuthBlock::None { uid: 0, gid: 0, hostname: Some("localhost".to_owned()) };
+    let header = Header::new(release, message.msg_type());
+    frame::build(header, Some(&auth), &message.to_bytes(release))
+}

@@ -97,7 +97,7 @@ pub(super) fn start<X: Engine>(scenario: &Scenario, cluster: &Rc<Cluster>) {
         let make = |place: Place| -> TaskFuture {
             let env = SimEnv::<X>::new(place);
             Box::pin(async move {
-                let own = Identity { uid: SLURM.0, gid: SLURM.1 };
+                let own = Identity { uid: SLURM.0, gid: SLURM.1 }.into();
                 let options = controller::Options { conf: PathBuf::from(CONF), host: None, own };
                 let ended = controller::run(env, options, std::future::pending()).await;
                 told("flurmctld", ended);
@@ -113,7 +113,7 @@ pub(super) fn start<X: Engine>(scenario: &Scenario, cluster: &Rc<Cluster>) {
                     conf: PathBuf::from(CONF),
                     node_name: None,
                     stepd: PathBuf::from("/usr/sbin/flurmstepd"),
-                    own: Identity { uid: 0, gid: 0 },
+                    own: Identity { uid: 0, gid: 0 }.into(),
                 };
                 told("flurmd", node::run(env, options, std::future::pending()).await);
             })
@@ -138,7 +138,7 @@ fn program<X: Engine>(start: &Start) -> Option<TaskFuture> {
     let (folder, conf) = (argument("--folder")?, argument("-f")?);
     let env = SimEnv::<X>::new(Place { machine: start.machine, process: start.key });
     Some(Box::pin(async move {
-        let options = stepd::Options { conf, folder, own: Identity { uid: 0, gid: 0 } };
+        let options = stepd::Options { conf, folder, own: Identity { uid: 0, gid: 0 }.into() };
         told("flurmstepd", stepd::run(env, options).await);
     }))
 }

@@ -137,7 +137,7 @@ impl<E: Env> ClientApi for SlurmClient<E> {
     fn may_retry(&self, refusal: u32) -> bool {
         // A credential that munged has seen, of a submission this controller does not know (yet):
         // another controller may.
-        goes_elsewhere(refusal) || refusal == Errno::ESLURM_AUTH_CRED_INVALID.0
+        goes_elsewhere(refusal) || refusal == Errno::SLURM_PROTOCOL_AUTHENTICATION_ERROR.0
     }
 
     async fn cancel(&mut self, job: u32) -> Heard<()> {

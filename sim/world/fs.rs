@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use flurm_rt::{Entry, File, Fs, OpenMode};
+use flurm_rt::{Access, Entry, File, Fs, OpenMode};
 
 use super::disk::{Disk, Inode};
 use super::env::Place;
@@ -117,6 +117,16 @@ impl Fs for SimFs {
             return Err(io::Error::from_raw_os_error(5));
         }
         self.change(path, "sync names of", |disk| disk.sync_dir(path))
+    }
+
+    /// Simulated files are all well kept.
+    async fn access(&self, path: &Path) -> io::Result<Access> {
+        self.open(path, OpenMode::Read).await?;
+        Ok(Access { uid: 0, unix_mode: 0o600 })
+    }
+
+    async fn set_mode(&self, _path: &Path, _unix_mode: u32) -> io::Result<()> {
+        Ok(())
     }
 
     async fn set_owner(&self, path: &Path, uid: u32, gid: u32) -> io::Result<()> {

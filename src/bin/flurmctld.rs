@@ -8,8 +8,7 @@ use flurm_bin::daemon::{Daemon, Mode};
 use flurm_bin::logging::{Settings, Verbosity};
 use flurm_bin::{conf_files, startup};
 use flurm_conf::Conf;
-use flurm_ctld::Identity;
-use flurm_host::{Setup, controller};
+use flurm_host::{Role, Setup, controller};
 use flurm_rt_tokio::Tokio;
 use flurm_wire::{Errno, Message};
 
@@ -59,7 +58,7 @@ fn main() -> ExitCode {
     }
     match prepare(&given) {
         Ok((daemon, conf, host)) => daemon.run(move |env, stop| async move {
-            let own = Identity { uid: startup::own_uid(), gid: startup::own_gid() };
+            let own = startup::own();
             controller::run(env, controller::Options { conf, host, own }, stop).await
         }),
         Err(text) => startup::fail(PROGRAM, &text),
@@ -111,8 +110,7 @@ fn log(given: &Given, conf: &Conf, mode: Mode) -> Result<Settings, String> {
 /// What `scontrol reconfigure` does: the leading controller reads its files again, and what they say
 /// becomes part of the state that all controllers hold.
 async fn reconfigure(env: Tokio, conf: PathBuf) -> Result<(), String> {
-    let own = Identity { uid: startup::own_uid(), gid: startup::own_gid() };
-    let setup = Setup::load(env, &conf, own).await?;
+    let setup = Setup::load(env, &conf, &startup::own(), Role::Controller).await?;
     let reply = setup.controllers().ask(&Message::RequestReconfigure, &mut 0).await;
     match reply.map_err(|error| error.to_string())? {
         Message::ResponseSlurmRc(answer) if answer.return_code == 0 => Ok(()),

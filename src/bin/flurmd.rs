@@ -8,7 +8,6 @@ use flurm_bin::daemon::{Daemon, Mode};
 use flurm_bin::logging::{Settings, Verbosity};
 use flurm_bin::{conf_files, own_node, startup};
 use flurm_conf::{Conf, NodeConf, Paths};
-use flurm_ctld::Identity;
 use flurm_host::node;
 use flurm_rt::Env;
 
@@ -75,7 +74,7 @@ fn main() -> ExitCode {
                 conf: prepared.conf,
                 node_name: Some(prepared.node),
                 stepd: prepared.stepd,
-                own: Identity { uid: startup::own_uid(), gid: startup::own_gid() },
+                own: startup::own(),
             };
             node::run(env, options, stop).await
         }),

@@ -10,7 +10,6 @@ use flurm_bin::daemon::{Daemon, Mode};
 use flurm_bin::logging::{Settings, Verbosity};
 use flurm_bin::{conf_files, own_node, startup};
 use flurm_conf::Paths;
-use flurm_ctld::Identity;
 use flurm_host::stepd;
 
 const PROGRAM: &str = "flurmstepd";
@@ -47,8 +46,7 @@ fn main() -> ExitCode {
     }
     match prepare(&given) {
         Ok((daemon, conf, folder)) => daemon.run(move |env, stop| async move {
-            let own = Identity { uid: startup::own_uid(), gid: startup::own_gid() };
-            let options = stepd::Options { conf, folder, own };
+            let options = stepd::Options { conf, folder, own: startup::own() };
             // Nobody stops a step daemon by hand: its job's end does. A signal meant for it ends
             // it as a crash would, and the node daemon sees to what it leaves.
             tokio::select! {

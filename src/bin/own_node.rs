@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flurm_conf::{Conf, NodeConf, Parameters, Paths};
-use flurm_ctld::Identity;
 use flurm_host::configless;
 use flurm_node::machine;
 use flurm_rt::{Clock, Env, Fs, Net};
@@ -87,12 +86,12 @@ async fn fetch_once(
     node: Option<&str>,
 ) -> Result<PathBuf, String> {
     let env = Tokio::new();
-    let own = Identity { uid: startup::own_uid(), gid: startup::own_gid() };
+    let own = startup::own();
     let mut text = "no controller is named".to_owned();
     for (host, port) in split_servers(servers)? {
         let addrs = env.net().resolve(&host, port).await;
         for addr in addrs.map_err(|error| format!("{host}: {error}"))? {
-            match configless::fetch(env.clone(), addr, own, socket.map(Path::new)).await {
+            match configless::fetch(env.clone(), addr, &own, socket.map(Path::new)).await {
                 Ok(files) => return keep(&env, &files, node).await,
                 Err(error) => text = error,
             }

@@ -7,6 +7,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 
+use flurm_ctld::Identity;
+use flurm_host::{KeyFiles, Own};
 use rustix::fs::FlockOperation;
 
 /// Where slurm.conf is unless an option or `SLURM_CONF` says otherwise.
@@ -22,6 +24,15 @@ pub fn conf_path(option: Option<&str>) -> io::Result<PathBuf> {
         None => std::env::var("SLURM_CONF").unwrap_or_else(|_| CONF_DEFAULT.to_owned()),
     };
     std::path::absolute(chosen)
+}
+
+/// Who this process is, and which keys of auth/slurm its environment names.
+pub fn own() -> Own {
+    let file = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    Own {
+        identity: Identity { uid: own_uid(), gid: own_gid() },
+        keys: KeyFiles { key: file(KeyFiles::KEY_VARIABLE), jwks: file(KeyFiles::JWKS_VARIABLE) },
+    }
 }
 
 /// Says what is wrong, as Slurm's daemons do, and ends with code 1.

@@ -24,6 +24,8 @@ pub struct FlurmConf {
     pub data_dir_pattern: String,
     /// `ListenAddr`: addresses to listen on; empty for all.
     pub listen_addrs: Vec<String>,
+    /// `SackSocket`: where tokens of auth/slurm are made for programs; `None` for Slurm's own places.
+    pub sack_socket: Option<String>,
     /// `HeartbeatInterval`: how often a leader shows that it lives.
     pub heartbeat_interval: Span,
     /// `ElectionTimeoutMin`: the least silence after which a follower stands for election.
@@ -122,6 +124,7 @@ fn settle(
         peers,
         data_dir_pattern: data_dir.map_or_else(usual, str::to_owned),
         listen_addrs: crate::fields::list(text("ListenAddr")),
+        sack_socket: Some(text("SackSocket")).filter(|text| !text.is_empty()).map(str::to_owned),
         heartbeat_interval: heartbeat,
         election_timeout_min: least,
         election_timeout_max: most,

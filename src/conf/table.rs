@@ -24,6 +24,14 @@ const CONSUMABLES: &[&str] = &[
     "CR_Memory",
 ];
 
+/// What `AuthAltParameters` says about tokens of auth/jwt.
+const JWT_OPTIONS: &[&str] =
+    &["disable_token_creation", "jwks", "jwt_key", "max_token_lifespan", "userclaimfield"];
+
+/// How connections are made and believed. The two `block_` options are always on.
+const COMMUNICATION: &[&str] =
+    &["block_null_hash", "block_zero_hash", "NoCtldInAddrAny", "NoInAddrAny"];
+
 /// The keys that stand alone.
 pub const GLOBAL: &[Key] = &[
     key("AccountingStorageBackupHost", Text),
@@ -48,9 +56,9 @@ pub const GLOBAL: &[Key] = &[
     key("AcctGatherNodeFreq", U16).default("0"),
     key("AcctGatherProfileType", Text),
     key("AllowSpecResourcesUsage", Flag).default("no"),
-    key("AuthAltParameters", Text).partly(&["jwt_key"]),
-    key("AuthAltTypes", Text).partly(&["auth/jwt"]),
-    key("AuthInfo", Text).partly(&["socket"]),
+    key("AuthAltParameters", Text).partly(JWT_OPTIONS),
+    key("AuthAltTypes", Text).honoured(),
+    key("AuthInfo", Text).partly(&["disable_sack", "socket", "ttl", "use_client_ids"]),
     key("AuthType", Text).default("auth/munge").honoured(),
     key("BackupAddr", Text).honoured(),
     key("BackupController", Text).honoured(),
@@ -66,14 +74,14 @@ pub const GLOBAL: &[Key] = &[
     key("CliFilterParameters", Text).since(V25_11),
     key("CliFilterPlugins", Text),
     key("ClusterName", Text).honoured(),
-    key("CommunicationParameters", Text).partly(&["NoCtldInAddrAny", "NoInAddrAny"]),
+    key("CommunicationParameters", Text).partly(COMMUNICATION),
     key("CompleteWait", U16).default("0"),
     key("ControlAddr", Text).honoured(),
     key("ControlMachine", Text).honoured(),
     key("CoreSpecPlugin", Text).defunct(GONE),
     key("CpuFreqDef", Text),
     key("CpuFreqGovernors", Text).default("OnDemand,Performance,UserSpace"),
-    key("CredType", Text).default("cred/munge"),
+    key("CredType", Text).default("cred/munge").honoured(),
     key("CryptoType", Text).renamed("CredType"),
     key("DataParserParameters", Text).since(V24_11),
     key("DebugFlags", Flags(words::DEBUG_FLAGS)),
@@ -100,7 +108,7 @@ pub const GLOBAL: &[Key] = &[
     key("GresTypes", Text),
     key("GroupUpdateForce", U16).default("1"),
     key("GroupUpdateTime", U16).default("600"),
-    key("HashPlugin", Text).default("hash/k12").since(V24_05),
+    key("HashPlugin", Text).default("hash/k12").since(V24_05).honoured(),
     key("HealthCheckInterval", U16).default("0"),
     key("HealthCheckNodeState", Flags(words::HEALTH_CHECK_STATES)).default("ANY"),
     key("HealthCheckProgram", Text),
@@ -407,6 +415,7 @@ pub const FLURM: &[Key] = &[
     key("HoldTime", Span).default("8s").honoured(),
     key("ListenAddr", Text).honoured(),
     key("RaftPort", U16).honoured(),
+    key("SackSocket", Text).honoured(),
     key("SnapshotEvery", U64).default("10000").honoured(),
     key("Peer", Kind::Line(PEER)).honoured(),
 ];

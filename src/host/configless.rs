@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use flurm_ctld::Identity;
 use flurm_rt::Env;
 use flurm_wire::Message;
 use flurm_wire::messages::{ConfigFile, ConfigRequest};
 
-use crate::auth::{Auth, AuthSettings};
-use crate::munge::{self, UID_ANY};
+use crate::auth::Auth;
+use crate::auth_settings::{AuthSettings, Own};
+use crate::munge::UID_ANY;
 use crate::rpc::{Rpc, return_code};
 
 /// A node daemon asks (slurm_protocol_defs.h, `CONFIG_REQUEST_*`).
@@ -29,21 +29,15 @@ pub struct File {
     pub executable: bool,
 }
 
-/// Asks the controller at `addr` for all files that a node needs. `socket` is munged's, where it is
-/// not in its usual place.
+/// Asks the controller at `addr` for all files that a node needs, with auth/slurm where this machine
+/// has a key of it, else with munge. `socket` is munged's, where it is not in its usual place.
 pub async fn fetch<E: Env>(
     env: E,
     addr: SocketAddr,
-    own: Identity,
+    own: &Own,
     socket: Option<&Path>,
 ) -> Result<Vec<File>, String> {
-    let settings = AuthSettings {
-        none: false,
-        munge_socket: socket.unwrap_or(Path::new(munge::SOCKET_DEFAULT)).to_path_buf(),
-        jwt_key: None,
-        slurm_uid: own.uid,
-        own,
-    };
+    let settings = AuthSettings::without_conf(&env, socket, own).await;
     let auth = Auth::load(env.clone(), settings).await?;
     let message = Message::RequestConfig(ConfigRequest { flags: ASKER_SLURMD, port: 0 });
     // Who SlurmUser is stands in the very files that are asked for.

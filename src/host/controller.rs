@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak};
 
 use flurm_base::Span;
-use flurm_ctld::{Identity, Tables};
+use flurm_ctld::Tables;
 use flurm_model::{Command, Reply};
 use flurm_raft::{Node, ProposeError};
 use flurm_rt::{AsyncRuntime, Clock, Env, Fs, Select2};
 
+use crate::auth_settings::{Own, Role};
 use crate::health::Health;
+use crate::kiosk;
 use crate::leader;
 use crate::peers::PeerProof;
 use crate::replica::Replica;
@@ -25,7 +27,7 @@ pub struct Options {
     /// Which `SlurmctldHost` this is; `None` goes by the machine's host name.
     pub host: Option<String>,
     /// Who this daemon runs as.
-    pub own: Identity,
+    pub own: Own,
 }
 
 /// A running controller. Clones are the same one.
@@ -79,7 +81,7 @@ pub async fn run<E: Env>(
     options: Options,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), String> {
-    let setup = Setup::load(env.clone(), &options.conf, options.own).await?;
+    let setup = Setup::load(env.clone(), &options.conf, &options.own, Role::Controller).await?;
     let position = setup.controller_position(options.host.as_deref())?;
     let config = setup.raft_config(position).await?;
     let created = env.fs().create_folder(&config.folder, 0o700).await;
@@ -95,6 +97,11 @@ pub async fn run<E: Env>(
     let listeners = session::listen(&controller).await?;
     for listener in listeners {
         detach::<E>(session::accept(controller.clone(), listener));
+    }
+    if controller.setup().auth().serves_tokens() {
+        let path = controller.setup().sack_socket();
+        let path = path.unwrap_or_else(|| kiosk::CONTROLLER_SOCKET.into());
+        detach::<E>(kiosk::run(controller.env().clone(), controller.setup().auth().clone(), path));
     }
     detach::<E>(leader::run(controller.clone()));
     let stopped = controller.stopped();

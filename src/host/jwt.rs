@@ -1,146 +1,221 @@
-//! JSON Web Tokens as Slurm's auth/jwt uses them: HS256 over the cluster's shared key.
+//! JSON web tokens as Slurm's auth/jwt uses them (`src/plugins/auth/jwt/auth_jwt.c`): HS256 over a key
+//! that the controllers hold, or RS256 by the public keys of an outside issuer.
 //!
-//! A token names its user in `sun` (or `username`) and ends at `exp`, seconds since 1970. Tokens of
-//! any other algorithm are refused: "none" above all.
+//! A token names its user in `sun`, else in `username`, else in the claim that `userclaimfield` names,
+//! and ends at `exp`, seconds since 1970. It vouches for no message: whoever has it is its user.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::collections::BTreeMap;
+
 use flurm_base::Time;
-use hmac::{Hmac, Mac};
 use serde_json::Value;
-use sha2::Sha256;
 
-/// Longest token looked at, in bytes.
-const TOKEN_MAX: usize = 16 * 1024;
-/// Shortest key accepted, in bytes (RFC 7518 section 3.2 asks for the hash's length).
-pub const KEY_MIN: usize = 32;
+use crate::jose::{RsaKey, TokenError, Unverified, sign_hs256};
+use crate::keyring::jwk_list;
 
-/// Why a token was refused.
+/// Shortest HS256 key accepted, in bytes (RFC 7518 section 3.2 asks for the hash's length).
+pub const KEY_BYTES_MIN: usize = 32;
+/// Largest number of seconds that a token may be asked for (Slurm's `NO_VAL`).
+const LIFESPAN_SECS_MAX: u32 = i32::MAX as u32;
+
+/// Whom a token stands for, and until when.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TokenError {
-    /// Not three parts of base64url JSON, or too long.
-    Malformed,
-    /// Another algorithm than HS256.
-    Algorithm(String),
-    /// The signature is not ours.
-    Signature,
-    /// `exp` is past, or there is none.
-    Expired,
-    /// No `sun` or `username`.
-    Nameless,
-}
-
-impl std::fmt::Display for TokenError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Malformed => write!(f, "malformed token"),
-            Self::Algorithm(name) => write!(f, "token of algorithm {name}, only HS256 is accepted"),
-            Self::Signature => write!(f, "token signed with another key"),
-            Self::Expired => write!(f, "token expired"),
-            Self::Nameless => write!(f, "token names no user (sun)"),
-        }
-    }
-}
-
-/// The claims of a verified token that matter here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claims {
-    /// Whom the token stands for.
+pub struct Bearer {
+    /// Login name.
     pub user_name: String,
     /// Until when.
     pub expires: Time,
 }
 
-/// Checks the signature and the end of a token.
-pub fn verify(token: &str, key: &[u8], now: Time) -> Result<Claims, TokenError> {
-    if token.len() > TOKEN_MAX {
-        return Err(TokenError::Malformed);
+/// The public keys of `AuthAltParameters=jwks=`, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublicKeys(BTreeMap<String, RsaKey>);
+
+impl PublicKeys {
+    /// From a JSON web key set. Keys of other algorithms than RS256 are passed over; one that names
+    /// none too, because Slurm never takes a token by it.
+    pub fn from_jwks(bytes: &[u8]) -> Result<Self, String> {
+        let mut keys = BTreeMap::new();
+        for key in jwk_list(bytes)? {
+            let text = |field: &str| key.get(field).and_then(Value::as_str);
+            let name = text("kid").ok_or("a key without kid")?;
+            if !text("alg").is_some_and(|alg| alg.eq_ignore_ascii_case("RS256")) {
+                tracing::info!("passed over key {name:?}, which is not for RS256");
+                continue;
+            }
+            let (Some(modulus), Some(exponent)) = (text("n"), text("e")) else {
+                return Err(format!("key {name:?}: no modulus or exponent (n, e)"));
+            };
+            let public = RsaKey::from_jwk(modulus, exponent);
+            let public = public.map_err(|text| format!("key {name:?}: {text}"))?;
+            // The first of a name decides, as in Slurm.
+            keys.entry(name.to_owned()).or_insert(public);
+        }
+        Ok(Self(keys))
     }
-    let mut parts = token.split('.');
-    let (Some(head), Some(claims), Some(signature), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(TokenError::Malformed);
-    };
-    let algorithm = text(&json(head)?, "alg").ok_or(TokenError::Malformed)?;
-    if !algorithm.eq_ignore_ascii_case("HS256") {
-        return Err(TokenError::Algorithm(algorithm));
+}
+
+/// What tokens of auth/jwt are checked and made with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JwtKeys {
+    /// HS256 key (`jwt_key=`); without it no HS256 token counts and none can be made.
+    pub shared: Option<Vec<u8>>,
+    /// RS256 keys (`jwks=`).
+    pub public: Option<PublicKeys>,
+    /// `userclaimfield=`.
+    pub user_claim: Option<String>,
+}
+
+impl JwtKeys {
+    /// Checks the signature and the end of a token, and says whose it is.
+    pub fn verify(&self, token: &str, now: Time) -> Result<Bearer, TokenError> {
+        let token = Unverified::split(token)?;
+        let algorithm = token.algorithm().to_owned();
+        let unknown = || TokenError::Algorithm(algorithm.clone());
+        let claims = if algorithm.eq_ignore_ascii_case("RS256") {
+            let keys = &self.public.as_ref().ok_or_else(unknown)?.0;
+            let name = token.key_name().ok_or(TokenError::Key(String::new()))?;
+            let key = keys.get(name).ok_or_else(|| TokenError::Key(name.to_owned()))?;
+            token.rs256(key)?
+        } else {
+            token.hs256(self.shared.as_ref().ok_or_else(unknown)?)?
+        };
+        let expires = Time::from_secs(claims.integer("exp")?);
+        if expires < now {
+            return Err(TokenError::Expired);
+        }
+        let own_field = self.user_claim.as_deref().and_then(|field| claims.text(field));
+        let name = claims.text("sun").or_else(|| claims.text("username")).or(own_field);
+        let user_name = name.ok_or(TokenError::Claim("sun"))?.to_owned();
+        Ok(Bearer { user_name, expires })
     }
-    let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenError::Malformed)?;
-    let mut mac = keyed(key);
-    mac.update(&token.as_bytes()[..head.len() + 1 + claims.len()]);
-    mac.verify_slice(&signature).map_err(|_| TokenError::Signature)?;
-    let claims = json(claims)?;
-    let expires = claims.get("exp").and_then(Value::as_i64).ok_or(TokenError::Expired)?;
-    if Time::from_secs(expires) < now {
-        return Err(TokenError::Expired);
+
+    /// Makes a token for `scontrol token`; `None` without a key, or for a life that no token has.
+    pub fn issue(&self, user_name: &str, now: Time, lifespan_s: u32) -> Option<String> {
+        if lifespan_s == 0 || lifespan_s > LIFESPAN_SECS_MAX {
+            return None;
+        }
+        let claims = serde_json::json!({
+            "exp": now.secs() + i64::from(lifespan_s), "iat": now.secs(), "sun": user_name,
+        });
+        Some(sign_hs256(None, &claims, self.shared.as_ref()?))
     }
-    let user_name = text(&claims, "sun").or_else(|| text(&claims, "username"));
-    let user_name = user_name.ok_or(TokenError::Nameless)?;
-    Ok(Claims { user_name, expires: Time::from_secs(expires) })
-}
-
-/// Makes a token for `scontrol token` and for tests.
-pub fn issue(user_name: &str, key: &[u8], now: Time, expires: Time) -> String {
-    let head = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
-    let claims = serde_json::json!({
-        "exp": expires.secs(), "iat": now.secs(), "sun": user_name,
-    });
-    let claims = URL_SAFE_NO_PAD.encode(claims.to_string());
-    let mut mac = keyed(key);
-    mac.update(format!("{head}.{claims}").as_bytes());
-    let signature = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
-    format!("{head}.{claims}.{signature}")
-}
-
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length")
-}
-
-fn json(part: &str) -> Result<Value, TokenError> {
-    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed)?;
-    serde_json::from_slice(&bytes).map_err(|_| TokenError::Malformed)
-}
-
-fn text(value: &Value, key: &str) -> Option<String> {
-    value.get(key).and_then(Value::as_str).map(str::to_owned)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
     const NOW: Time = Time::from_secs(1_000);
+    const JWKS: &[u8] = include_bytes!("test_keys/keys.jwks");
+    /// Tokens that OpenSSL signed, good until 2033.
+    const FIRST: &str = include_str!("test_keys/first.jwt");
+    const SECOND: &str = include_str!("test_keys/second.jwt");
+    const CLAIM: &str = include_str!("test_keys/claim.jwt");
+    const CROSSED: &str = include_str!("test_keys/crossed.jwt");
+    const NAMELESS: &str = include_str!("test_keys/nameless.jwt");
+    const NO_ALG: &str = include_str!("test_keys/no-alg.jwt");
+
+    fn shared(key: &[u8]) -> JwtKeys {
+        JwtKeys { shared: Some(key.to_vec()), ..JwtKeys::default() }
+    }
+
+    fn ours() -> JwtKeys {
+        shared(b"0123456789abcdef0123456789abcdef")
+    }
+
+    fn issuer() -> JwtKeys {
+        let public = Some(PublicKeys::from_jwks(JWKS).unwrap());
+        JwtKeys { public, ..JwtKeys::default() }
+    }
+
+    fn user(keys: &JwtKeys, token: &str) -> Result<String, TokenError> {
+        keys.verify(token.trim(), NOW).map(|bearer| bearer.user_name)
+    }
 
     #[test]
     fn an_issued_token_names_its_user_until_it_ends() {
-        let token = issue("alice", KEY, NOW, Time::from_secs(1_060));
-        let claims = verify(&token, KEY, Time::from_secs(1_060)).unwrap();
-        assert_eq!(claims.user_name, "alice");
-        assert_eq!(verify(&token, KEY, Time::from_secs(1_061)), Err(TokenError::Expired));
+        let token = ours().issue("alice", NOW, 60).unwrap();
+        let bearer = ours().verify(&token, Time::from_secs(1_060)).unwrap();
+        assert_eq!(bearer.user_name, "alice");
+        let late = ours().verify(&token, Time::from_secs(1_061));
+        assert_eq!(late, Err(TokenError::Expired));
+    }
+
+    #[test]
+    fn tokens_of_no_life_or_without_a_key_are_not_made() {
+        for lifespan_s in [0, 1 << 31, flurm_wire::NO_VAL, flurm_wire::INFINITE] {
+            assert_eq!(ours().issue("alice", NOW, lifespan_s), None, "{lifespan_s}");
+        }
+        assert_eq!(issuer().issue("alice", NOW, 60), None);
     }
 
     #[test]
     fn a_token_of_another_key_or_changed_by_one_letter_is_refused() {
-        let token = issue("alice", KEY, NOW, Time::from_secs(1_060));
-        let other = b"another key another key another!";
-        assert_eq!(verify(&token, other, NOW), Err(TokenError::Signature));
-        for at in 0..token.len() {
-            let mut bytes = token.clone().into_bytes();
-            bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
-            let changed = String::from_utf8(bytes).unwrap();
-            if changed != token {
-                assert!(verify(&changed, KEY, NOW).is_err(), "changed at {at} was accepted");
+        let token = ours().issue("alice", NOW, 60).unwrap();
+        let other = shared(b"another key another key another!");
+        assert_eq!(user(&other, &token), Err(TokenError::Signature));
+        for (keys, token) in [(ours(), token.as_str()), (issuer(), FIRST.trim())] {
+            for at in 0..token.len() {
+                let mut bytes = token.as_bytes().to_vec();
+                bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+                let changed = String::from_utf8(bytes).unwrap();
+                if changed != token {
+                    assert!(user(&keys, &changed).is_err(), "changed at {at} was accepted");
+                }
             }
         }
     }
 
     #[test]
     fn a_token_without_signature_is_refused() {
-        let head = URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#);
-        let claims = URL_SAFE_NO_PAD.encode(r#"{"exp":99999999999,"sun":"root"}"#);
-        let token = format!("{head}.{claims}.");
-        assert_eq!(verify(&token, KEY, NOW), Err(TokenError::Algorithm("none".into())));
+        // {"alg":"none"} and {"exp":99999999999,"sun":"root"}
+        let token = "eyJhbGciOiJub25lIn0.eyJleHAiOjk5OTk5OTk5OTk5LCJzdW4iOiJyb290In0.";
+        assert_eq!(user(&ours(), token), Err(TokenError::Algorithm("none".into())));
+        assert_eq!(user(&issuer(), token), Err(TokenError::Algorithm("none".into())));
+    }
+
+    #[test]
+    fn a_token_of_an_outside_issuer_is_checked_by_the_key_it_names() {
+        assert_eq!(user(&issuer(), FIRST), Ok("ada".into()));
+        assert_eq!(user(&issuer(), SECOND), Ok("bob".into()));
+        assert_eq!(user(&issuer(), CROSSED), Err(TokenError::Signature));
+        assert_eq!(user(&issuer(), NAMELESS), Err(TokenError::Key(String::new())));
+        assert_eq!(user(&issuer(), NO_ALG), Err(TokenError::Key("no-alg".into())));
+        let late = issuer().verify(FIRST.trim(), Time::from_secs(2_000_000_001));
+        assert_eq!(late, Err(TokenError::Expired));
+    }
+
+    #[test]
+    fn a_public_key_is_never_taken_for_a_shared_one() {
+        // The classic forgery: an HS256 token keyed with what everybody may read.
+        let forged = shared(JWKS).issue("root", NOW, 60).unwrap();
+        assert_eq!(user(&issuer(), &forged), Err(TokenError::Algorithm("HS256".into())));
+        let both = JwtKeys { public: issuer().public, ..ours() };
+        assert_eq!(user(&both, &forged), Err(TokenError::Signature));
+        assert_eq!(user(&ours(), FIRST), Err(TokenError::Algorithm("RS256".into())));
+        assert_eq!(user(&both, FIRST), Ok("ada".into()));
+    }
+
+    #[test]
+    fn a_site_may_name_the_claim_that_holds_the_user() {
+        assert_eq!(user(&issuer(), CLAIM), Err(TokenError::Claim("sun")));
+        let field = |name: &str| JwtKeys { user_claim: Some(name.into()), ..issuer() };
+        assert_eq!(user(&field("preferred_username"), CLAIM), Ok("cleo".into()));
+        // Slurm's own claims come first.
+        assert_eq!(user(&field("sub"), SECOND), Ok("bob".into()));
+    }
+
+    #[test]
+    fn key_sets_that_slurm_would_not_start_with_are_refused() {
+        for (text, complaint) in [
+            ("{}", "no list of keys"),
+            ("nothing", "no JSON"),
+            (r#"{"keys":[{"alg":"RS256"}]}"#, "without kid"),
+            (r#"{"keys":[{"alg":"RS256","kid":"a","e":"AQAB"}]}"#, "no modulus"),
+            (r#"{"keys":[{"alg":"RS256","kid":"a","e":"AQAB","n":"AQAB"}]}"#, "key \"a\""),
+        ] {
+            let found = PublicKeys::from_jwks(text.as_bytes()).unwrap_err();
+            assert!(found.contains(complaint), "{found}");
+        }
     }
 }

@@ -12,7 +12,6 @@ use flurm_ctld::UnsignedLaunch;
 use flurm_model::{Command, Job, NodeName, Order};
 use flurm_rt::{Clock, Env};
 use flurm_wire::messages::SignalTasks;
-use flurm_wire::records::{Credential, Signature};
 use flurm_wire::{BATCH_STEP, Errno, Message, Release, StepId};
 
 use crate::controller::Controller;
@@ -181,10 +180,10 @@ async fn sign<E: Env>(
     unsigned: UnsignedLaunch,
 ) -> Result<Message, String> {
     let UnsignedLaunch { mut launch, credential } = unsigned;
-    let bytes = credential.signed_bytes(Release::NEWEST);
-    let seal = controller.setup().auth().seal(&bytes).await;
-    let signature = Signature(Some(seal.map_err(|error| error.to_string())?));
-    launch.cred = Credential { body: credential, signature }.into();
+    let reader = controller.setup().slurmd_uid();
+    let signed =
+        controller.setup().auth().sign_credential(credential, Release::NEWEST, reader).await;
+    launch.cred = signed.map_err(|error| error.to_string())?.into();
     Ok(Message::RequestBatchJobLaunch(Box::new(launch)))
 }
 

@@ -4,11 +4,17 @@
 //! `node::run` and `stepd::run`.
 
 mod auth;
+mod auth_settings;
+#[cfg(test)]
+mod auth_tests;
 pub mod configless;
 pub mod controller;
 mod frame_io;
 mod health;
+pub mod jose;
 pub mod jwt;
+pub mod keyring;
+mod kiosk;
 mod launcher;
 mod leader;
 mod login;
@@ -25,8 +31,12 @@ mod rpc;
 mod serve;
 mod session;
 mod setup;
+pub mod slurm_token;
 mod spool;
 pub mod stepd;
 mod task;
+mod token_request;
 
+pub use auth_settings::{Own, Role};
+pub use keyring::KeyFiles;
 pub use setup::Setup;

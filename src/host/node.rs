@@ -10,10 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flurm_base::{AttemptId, JobId, Time};
 use flurm_conf::NodeConf;
-use flurm_ctld::Identity;
 use flurm_node::ledger::Ledger;
 use flurm_rt::{Addr, AsyncRuntime, Clock, Env, Fs, Listener, Mutex as AsyncMutex, Net};
 
+use crate::auth_settings::{Own, Role};
+use crate::keyring::KeyFiles;
+use crate::kiosk;
 use crate::node_attempts;
 use crate::node_register::{self, Registrar};
 use crate::node_serve;
@@ -31,7 +33,7 @@ pub struct Options {
     /// The step daemon's executable.
     pub stepd: PathBuf,
     /// Who this daemon runs as.
-    pub own: Identity,
+    pub own: Own,
 }
 
 type SaveLock<E> = <<E as Env>::Rt as AsyncRuntime>::Mutex<()>;
@@ -46,6 +48,8 @@ struct Inner<E: Env> {
     node: NodeConf,
     spool: Spool,
     stepd: PathBuf,
+    /// Keys that this daemon was given by hand, and hands on to its step daemons.
+    keys: KeyFiles,
     started: Time,
     ledger: Mutex<Ledger>,
     /// Held while the ledger is written, so that an older state never follows a newer one.
@@ -65,7 +69,7 @@ pub async fn run<E: Env>(
     options: Options,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), String> {
-    let setup = Setup::load(env.clone(), &options.conf, options.own).await?;
+    let setup = Setup::load(env.clone(), &options.conf, &options.own, Role::Node).await?;
     let node = own_node(&setup, options.node_name.as_deref())?;
     let spool = Spool::new(&PathBuf::from(setup.conf().paths.slurmd_spool_dir(&node)));
     create_durably(&env, spool.root()).await?;
@@ -77,6 +81,7 @@ pub async fn run<E: Env>(
             node,
             spool,
             stepd: options.stepd,
+            keys: options.own.keys,
             started,
             ledger: Mutex::new(ledger),
             saving: AsyncMutex::new(()),
@@ -88,6 +93,10 @@ pub async fn run<E: Env>(
     let listener = listen(&daemon).await?;
     detach::<E>(node_serve::accept(daemon.clone(), listener));
     detach::<E>(node_register::introduce(daemon.clone()));
+    if daemon.setup().auth().serves_tokens() {
+        let path = daemon.setup().sack_socket().unwrap_or_else(|| kiosk::NODE_SOCKET.into());
+        detach::<E>(kiosk::run(env.clone(), daemon.setup().auth().clone(), path));
+    }
     stop.await;
     Ok(())
 }
@@ -169,6 +178,11 @@ impl<E: Env> NodeDaemon<E> {
     /// The step daemon's executable.
     pub(crate) fn stepd(&self) -> &PathBuf {
         &self.inner.stepd
+    }
+
+    /// Keys that this daemon was given by hand.
+    pub(crate) fn keys(&self) -> &KeyFiles {
+        &self.inner.keys
     }
 
     /// The stamp of this run; larger than that of any earlier one.

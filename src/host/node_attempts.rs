@@ -11,6 +11,7 @@ use flurm_wire::messages::EpilogComplete;
 use flurm_wire::{Errno, JobRef, Message, NO_VAL, StepId};
 use tokio::io::AsyncReadExt;
 
+use crate::keyring::KeyFiles;
 use crate::node::NodeDaemon;
 use crate::report::{report_end, tell_until_answered};
 use crate::spool::{AttemptFolder, RECORD_MAX, Spool, container_name};
@@ -61,7 +62,7 @@ pub(crate) async fn start<E: Env>(daemon: &NodeDaemon<E>, order: &BatchOrder) {
             order.node_name.clone(),
         ],
         program,
-        environment: vec!["PATH=/usr/sbin:/usr/bin:/sbin:/bin".into()],
+        environment: daemon_environment(daemon.keys()),
         own_pid_variable: None,
         work_dir: PathBuf::from("/"),
         user: None,
@@ -77,6 +78,16 @@ pub(crate) async fn start<E: Env>(daemon: &NodeDaemon<E>, order: &BatchOrder) {
         tracing::error!(job = order.job.0, "could not start the step daemon: {error}");
     }
     detach::<E>(watch(daemon.clone(), order.job, order.attempt));
+}
+
+/// The step daemon finds the keys that were given to the node daemon.
+fn daemon_environment(keys: &KeyFiles) -> Vec<String> {
+    let mut environment = vec!["PATH=/usr/sbin:/usr/bin:/sbin:/bin".into()];
+    for (name, path) in [(KeyFiles::KEY_VARIABLE, &keys.key), (KeyFiles::JWKS_VARIABLE, &keys.jwks)]
+    {
+        environment.extend(path.as_ref().map(|path| format!("{name}={}", path.display())));
+    }
+    environment
 }
 
 /// Finds again what earlier runs of this daemon started.

@@ -11,7 +11,7 @@ use flurm_node::ledger::{LaunchVerdict, TerminateVerdict};
 use flurm_node::machine;
 use flurm_rt::{AsyncRuntime, Clock, Container, Env, Listener, Net, Proc};
 use flurm_wire::messages::{PingSlurmd, ReturnCode, SignalTasks, kill_flags};
-use flurm_wire::records::{BatchJobLaunch, KillJob};
+use flurm_wire::records::{BatchJobLaunch, CredentialBody, KillJob};
 use flurm_wire::{Errno, Frame, Header, Message, Release, UnixTime, frame};
 
 use crate::frame_io::{read_frame, write_frame};
@@ -73,7 +73,7 @@ async fn session<E: Env>(daemon: &NodeDaemon<E>, mut stream: <E::Net as Net>::St
         }
     };
     let body = message.to_bytes(release);
-    let signed = daemon.setup().auth().sign(message.msg_type(), &body, reader).await;
+    let signed = daemon.setup().auth().sign(release, message.msg_type(), &body, reader).await;
     let Ok(auth) = signed else { return };
     let bytes = frame::build(Header::new(release, message.msg_type()), Some(&auth), &body);
     if let Err(error) = write_frame::<E, _>(&mut stream, &bytes, EXCHANGE_MAX).await {
@@ -95,7 +95,7 @@ async fn respond<E: Env>(daemon: &NodeDaemon<E>, frame: &Frame<'_>) -> (Message,
     let uid = verified.identity.uid;
     if verified.replayed {
         tracing::warn!(msg_type, uid, "refused a replayed credential");
-        return (code(Errno::ESLURM_AUTH_CRED_INVALID), uid);
+        return (code(Errno::SLURM_PROTOCOL_AUTHENTICATION_ERROR), uid);
     }
     if !auth.is_slurm_user(uid) {
         tracing::warn!(msg_type, uid, "refused a message: only SlurmUser and root give orders");
@@ -144,11 +144,14 @@ async fn launch_batch<E: Env>(daemon: &NodeDaemon<E>, launch: BatchJobLaunch) ->
     if !daemon.registrar().is_introduced() {
         return TRY_AGAIN;
     }
-    if let Err(text) = check_credential(daemon, &launch).await {
-        tracing::warn!("refused a launch: {text}");
-        return Errno::ESLURMD_INVALID_JOB_CREDENTIAL;
-    }
-    let order = batch_order(daemon, &launch);
+    let credential = match open_credential(daemon, &launch).await {
+        Ok(credential) => credential,
+        Err(text) => {
+            tracing::warn!("refused a launch: {text}");
+            return Errno::ESLURMD_INVALID_JOB_CREDENTIAL;
+        }
+    };
+    let order = batch_order(daemon, &launch, &credential);
     let (job, attempt, term) = (order.job, order.attempt, term_of(&launch.spank_job_env));
     let known = daemon.ledger().phase(job, attempt).is_some();
     if !known && let Err(text) = node_attempts::write_order(daemon, &order).await {
@@ -180,24 +183,26 @@ async fn launch_batch<E: Env>(daemon: &NodeDaemon<E>, launch: BatchJobLaunch) ->
 }
 
 /// A credential must be signed by SlurmUser or root, name this node, and be about the same job.
-async fn check_credential<E: Env>(
+async fn open_credential<E: Env>(
     daemon: &NodeDaemon<E>,
     launch: &BatchJobLaunch,
-) -> Result<(), String> {
-    let credential = &launch.cred.credential;
-    let bytes = credential.body.signed_bytes(launch.cred.release.unwrap_or(Release::NEWEST));
-    let seal = credential.signature.0.as_deref().unwrap_or("");
-    daemon.setup().auth().check_seal(&bytes, seal).await?;
-    let hosts = credential.body.job_hostlist.as_deref().unwrap_or("");
+) -> Result<CredentialBody, String> {
+    let release = launch.cred.release.unwrap_or(Release::NEWEST);
+    let opened = daemon.setup().auth().open_credential(&launch.cred.credential, release).await;
+    let body = opened?;
+    let hosts = body.job_hostlist.as_deref().unwrap_or("");
     let hosts = flurm_base::Hostlist::parse(hosts).map_err(|error| error.to_string())?;
     if !hosts.contains(&daemon.conf().name) {
         return Err(format!("the credential is for other nodes: {hosts}"));
     }
-    Ok(())
+    Ok(body)
 }
 
-fn batch_order<E: Env>(daemon: &NodeDaemon<E>, launch: &BatchJobLaunch) -> BatchOrder {
-    let body = &launch.cred.credential.body;
+fn batch_order<E: Env>(
+    daemon: &NodeDaemon<E>,
+    launch: &BatchJobLaunch,
+    body: &CredentialBody,
+) -> BatchOrder {
     let array = (launch.array_task_id != flurm_wire::NO_VAL).then_some(launch.array_task_id);
     let runs = launch.cpus_per_node.values.iter().zip(&launch.cpus_per_node.repeats);
     let time = |time: UnixTime| flurm_base::Time::from_secs(time.0);

@@ -22,13 +22,13 @@ impl<E: Env> PeerProof<E> {
 
 impl<E: Env> Handshake for PeerProof<E> {
     async fn prove(&self, challenge: &[u8; 32]) -> Result<Vec<u8>, String> {
-        let seal = self.auth.seal(challenge).await;
-        seal.map(String::into_bytes).map_err(|error| error.to_string())
+        let proof = self.auth.prove(challenge).await;
+        proof.map(String::into_bytes).map_err(|error| error.to_string())
     }
 
     async fn verify(&self, _peer: u64, challenge: &[u8; 32], proof: &[u8]) -> Result<(), String> {
-        let seal = std::str::from_utf8(proof).map_err(|_| "the proof is not text".to_owned())?;
-        self.auth.check_seal(challenge, seal).await
+        let proof = std::str::from_utf8(proof).map_err(|_| "the proof is not text".to_owned())?;
+        self.auth.check_proof(challenge, proof).await
     }
 }
 

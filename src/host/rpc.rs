@@ -59,7 +59,7 @@ impl<E: Env> Rpc<E> {
         let release = Release::NEWEST;
         let body = message.to_bytes(release);
         let msg_type = message.msg_type();
-        let auth = self.auth.sign(msg_type, &body, reader).await;
+        let auth = self.auth.sign(release, msg_type, &body, reader).await;
         let auth = auth.map_err(|error| RpcError::NotSent(error.to_string()))?;
         let bytes = frame::build(Header::new(release, msg_type), Some(&auth), &body);
         let target = Addr::Ip(addr);

@@ -9,14 +9,19 @@ use flurm_wire::{Errno, Message, Release};
 
 use crate::controller::{Controller, NotTaken};
 use crate::peers::{Forwarded, ForwardedAnswer};
+use crate::token_request;
 
 /// Requests that any replica answers by itself: about itself, and about the configuration files.
 pub(crate) async fn locally<E: Env>(
     controller: &Controller<E>,
     message: &Message,
     release: Release,
+    asker: Identity,
 ) -> Option<Message> {
     match message {
+        Message::RequestAuthToken(ask) => {
+            Some(token_request::answer(controller.setup(), asker, ask).await)
+        }
         Message::RequestPing => Some(code(Errno::SLURM_SUCCESS)),
         Message::RequestConfig(ask) => Some(controller.setup().config_files(ask.flags).await),
         Message::RequestBuildInfo(_) => Some(build_info(controller, release)),

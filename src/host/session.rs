@@ -16,6 +16,7 @@ use flurm_wire::messages::ReturnCode;
 use flurm_wire::{AuthBlock, Errno, Frame, Header, Message, Release, frame};
 
 use crate::auth::Verified;
+use crate::auth_settings::Kind;
 use crate::controller::Controller;
 use crate::frame_io::{FrameError, read_frame, write_frame};
 use crate::munge::UID_ANY;
@@ -81,10 +82,10 @@ pub(crate) async fn accept<E: Env>(
 /// Who is to read a reply, and how that peer expects it to be signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reader {
-    /// A bearer of a token: expects auth/jwt back, in which servers send nothing.
-    Token,
-    /// The user whose credential came with the request.
-    User(u32),
+    /// Nobody that is known: the reply is signed as this daemon signs.
+    Anybody,
+    /// The user whose credential, of this kind, came with the request.
+    User(Kind, u32),
 }
 
 async fn session<E: Env>(controller: &Controller<E>, mut stream: <E::Net as Net>::Stream) {
@@ -107,15 +108,13 @@ async fn session<E: Env>(controller: &Controller<E>, mut stream: <E::Net as Net>
     let release = frame.header.release;
     let reply = match verify(controller, &frame).await {
         Ok(verified) => {
-            let uid = verified.identity.uid;
-            let by_token = matches!(frame.auth, Some(AuthBlock::Jwt { .. }));
-            let reader = if by_token { Reader::Token } else { Reader::User(uid) };
+            let reader = Reader::User(verified.kind, verified.identity.uid);
             let reply = respond(controller, &stream, &frame, verified).await;
             reply.map(|(msg_type, body)| (msg_type, body, reader))
         }
         Err(refused) => {
             let message = refused.message();
-            Some((message.msg_type(), message.to_bytes(release), Reader::User(UID_ANY)))
+            Some((message.msg_type(), message.to_bytes(release), Reader::Anybody))
         }
     };
     if let Some((msg_type, body, reader)) = reply {
@@ -135,7 +134,7 @@ async fn answer_unreadable<E: Env>(
     };
     let message = code(errno);
     let body = message.to_bytes(release);
-    send(controller, stream, release, message.msg_type(), &body, Reader::User(UID_ANY)).await;
+    send(controller, stream, release, message.msg_type(), &body, Reader::Anybody).await;
 }
 
 async fn verify<E: Env>(
@@ -169,16 +168,16 @@ async fn respond<E: Env>(
     };
     if verified.replayed && !is_repetition(controller, &verified) {
         tracing::warn!(uid = verified.identity.uid, "refused a replayed credential");
-        return plain(code(Errno::ESLURM_AUTH_CRED_INVALID));
+        return plain(code(Errno::SLURM_PROTOCOL_AUTHENTICATION_ERROR));
     }
-    if let Some(reply) = serve::locally(controller, &message, release).await {
+    if let Some(reply) = serve::locally(controller, &message, release, verified.identity).await {
         return plain(reply);
     }
     let forwarded = Forwarded {
         uid: verified.identity.uid,
         gid: verified.identity.gid,
         key: Some(verified.key.unwrap_or_else(|| fresh_key(controller)).0),
-        user: user_of(controller, &message, verified.identity.uid).await,
+        user: user_of(controller, &message, &verified).await,
         release: release.version(),
         msg_type: frame.header.msg_type,
         body: frame.body.to_vec(),
@@ -206,14 +205,18 @@ fn fresh_key<E: Env>(controller: &Controller<E>) -> RequestKey {
     RequestKey(key)
 }
 
-/// Name and groups of the user a submission is for.
+/// Name and groups of the user a submission is for: from the sender's own credential where it tells,
+/// else as this machine knows them.
 async fn user_of<E: Env>(
     controller: &Controller<E>,
     message: &Message,
-    sender: u32,
+    sender: &Verified,
 ) -> Option<(String, Vec<u32>)> {
     let Message::RequestSubmitBatchJob(desc) = message else { return None };
-    let uid = flurm_ctld::owner_uid(desc, sender);
+    let uid = flurm_ctld::owner_uid(desc, sender.identity.uid);
+    if let Some(user) = sender.user.as_ref().filter(|_| uid == sender.identity.uid) {
+        return Some((user.name.clone(), user.groups.clone()));
+    }
     match controller.env().ident().user_by_id(uid).await {
         Ok(user) => user.map(|user| (user.name, user.groups)),
         Err(error) => {
@@ -328,9 +331,10 @@ async fn send<E: Env>(
     let signed = release < Release::V23_02;
     let mut auth: Option<AuthBlock> = None;
     if signed {
+        let signer = controller.setup().auth();
         let block = match reader {
-            Reader::Token => Ok(AuthBlock::Jwt { token: None, username: None }),
-            Reader::User(uid) => controller.setup().auth().sign(msg_type, body, uid).await,
+            Reader::Anybody => signer.sign(release, msg_type, body, UID_ANY).await,
+            Reader::User(kind, uid) => signer.sign_as(kind, release, msg_type, body, uid).await,
         };
         match block {
             Ok(block) => auth = Some(block),

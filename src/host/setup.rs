@@ -7,14 +7,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use flurm_base::{Span, Time};
 use flurm_conf::{Conf, Diagnostic, FILE_BYTES_MAX, FlurmConf};
-use flurm_ctld::{BuildFacts, Identity};
+use flurm_ctld::BuildFacts;
 use flurm_raft::{Config as RaftConfig, Member};
 use flurm_rt::{Clock, Env, Fs, Ident, Net};
 use flurm_wire::messages::{ConfigFile, ConfigResponse};
 use flurm_wire::{Message, Release};
 
-use crate::auth::{Auth, AuthSettings};
-use crate::munge;
+use crate::auth::Auth;
+use crate::auth_settings::{AuthSettings, Own, Role};
 use crate::rpc::{Controllers, Rpc};
 
 /// Files looked at while reading a configuration, includes counted.
@@ -50,12 +50,13 @@ pub struct Setup<E: Env> {
 
 impl<E: Env> Setup<E> {
     /// Reads slurm.conf, flurm.conf beside it, and the keys they name.
-    pub async fn load(env: E, conf_path: &Path, own: Identity) -> Result<Self, String> {
+    pub async fn load(env: E, conf_path: &Path, own: &Own, role: Role) -> Result<Self, String> {
         let conf = read_conf(&env, conf_path).await?;
         let flurm = read_flurm_conf(&env, conf_path, &conf).await?;
         let slurm_uid = uid_of(&env, &conf.slurm_user, "SlurmUser").await?;
         let slurmd_uid = uid_of(&env, &conf.slurmd_user, "SlurmdUser").await?;
-        let auth = Auth::load(env.clone(), auth_settings(&conf, slurm_uid, own)?).await?;
+        let settings = AuthSettings::of(&env, &conf, conf_path, slurm_uid, own, role).await?;
+        let auth = Auth::load(env.clone(), settings).await?;
         let mut addrs = Vec::new();
         for host in &conf.controllers {
             let port = conf.slurmctld_ports.first;
@@ -147,6 +148,11 @@ impl<E: Env> Setup<E> {
     /// `MessageTimeout`.
     pub fn message_timeout(&self) -> Span {
         self.conf().times.message_timeout
+    }
+
+    /// Where tokens of auth/slurm are served, if flurm.conf says (`SackSocket`).
+    pub fn sack_socket(&self) -> Option<PathBuf> {
+        self.flurm.sack_socket.as_ref().map(PathBuf::from)
     }
 
     /// How long a request waits for a leader (`HoldTime`).
@@ -278,25 +284,6 @@ async fn uid_of<E: Env>(env: &E, name: &str, key: &str) -> Result<u32, String> {
         Ok(None) => Err(format!("{key}={name}: there is no such user")),
         Err(error) => Err(format!("{key}={name}: could not look it up: {error}")),
     }
-}
-
-fn auth_settings(conf: &Conf, slurm_uid: u32, own: Identity) -> Result<AuthSettings, String> {
-    let none = match conf.auth_type.as_str() {
-        "auth/none" => true,
-        "auth/munge" | "" => false,
-        other => return Err(format!("AuthType={other} is not supported; auth/munge is")),
-    };
-    let jwt = conf.auth_alt_types.iter().any(|kind| kind == "auth/jwt");
-    let state = &conf.paths.state_save_location;
-    let key = conf.auth_alt_parameters.value("jwt_key").map(PathBuf::from);
-    let key = key.unwrap_or_else(|| Path::new(state).join("jwt_hs256.key"));
-    Ok(AuthSettings {
-        none,
-        munge_socket: PathBuf::from(conf.munge_socket().unwrap_or(munge::SOCKET_DEFAULT)),
-        jwt_key: jwt.then_some(key),
-        slurm_uid,
-        own,
-    })
 }
 
 async fn resolve<E: Env>(env: &E, host: &str, port: u16) -> Result<SocketAddr, String> {

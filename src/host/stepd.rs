@@ -7,7 +7,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use flurm_ctld::Identity;
 use flurm_node::batch::{BatchEnd, BatchOrder, Facts, Start};
 use flurm_rt::{
     Addr, AsyncRuntime, Child, Clock, Container, Env, ExitStatus, Fs, Ident, Limit, Listener, Net,
@@ -15,6 +14,7 @@ use flurm_rt::{
 };
 use flurm_wire::Errno;
 
+use crate::auth_settings::{Own, Role};
 use crate::login;
 use crate::report::report_end;
 use crate::setup::Setup;
@@ -39,12 +39,12 @@ pub struct Options {
     /// The attempt's folder in the node's spool.
     pub folder: PathBuf,
     /// Who this daemon runs as.
-    pub own: Identity,
+    pub own: Own,
 }
 
 /// Runs the attempt in the folder to its end and reports it.
 pub async fn run<E: Env>(env: E, options: Options) -> Result<(), String> {
-    let setup = Setup::load(env.clone(), &options.conf, options.own).await?;
+    let setup = Setup::load(env.clone(), &options.conf, &options.own, Role::Node).await?;
     let folder = AttemptFolder::at(&options.folder);
     let record = env.fs().read(&folder.launch(), RECORD_MAX).await;
     let record = record.map_err(|error| format!("could not read the launch record: {error}"))?;

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use flurm_rt::{Entry, File, Fs, OpenMode};
+use flurm_rt::{Access, Entry, File, Fs, OpenMode};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -288,6 +288,16 @@ impl Fs for MemoryFs {
             .map(|(name, inode)| (name.clone(), *inode))
             .collect();
         disk.synced_names.extend(inside);
+        Ok(())
+    }
+
+    async fn access(&self, path: &Path) -> io::Result<Access> {
+        let disk = self.disk.lock().unwrap();
+        disk.names.get(path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Access { uid: 0, unix_mode: 0o600 })
+    }
+
+    async fn set_mode(&self, _path: &Path, _unix_mode: u32) -> io::Result<()> {
         Ok(())
     }
 

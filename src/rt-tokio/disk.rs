@@ -5,12 +5,12 @@
 
 use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flurm_rt::{Entry, File, Fs, OpenMode};
+use flurm_rt::{Access, Entry, File, Fs, OpenMode};
 
 /// Ends the names of files that [`Fs::replace`] has not put in place yet. A crash may leave one; it
 /// is no file of ours, so listings pass over it.
@@ -106,6 +106,17 @@ impl Fs for Disk {
     async fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let path = path.to_path_buf();
         blocking(move || sync_folder(&path)).await
+    }
+
+    async fn access(&self, path: &Path) -> io::Result<Access> {
+        let path = path.to_path_buf();
+        let metadata = blocking(move || std::fs::metadata(path)).await?;
+        Ok(Access { uid: metadata.uid(), unix_mode: metadata.mode() & 0o7777 })
+    }
+
+    async fn set_mode(&self, path: &Path, unix_mode: u32) -> io::Result<()> {
+        let path = path.to_path_buf();
+        blocking(move || std::fs::set_permissions(path, Permissions::from_mode(unix_mode))).await
     }
 
     async fn set_owner(&self, path: &Path, uid: u32, gid: u32) -> io::Result<()> {

@@ -29,6 +29,15 @@ pub struct Entry {
     pub len: u64,
 }
 
+/// Who may do what with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Its owner.
+    pub uid: u32,
+    /// Permission bits.
+    pub unix_mode: u32,
+}
+
 /// The disk of one machine.
 pub trait Fs: Send + Sync + 'static {
     /// An open file.
@@ -66,6 +75,10 @@ pub trait Fs: Send + Sync + 'static {
     fn list(&self, path: &Path) -> impl Future<Output = io::Result<Vec<Entry>>> + Send;
     /// Makes the names in a folder durable.
     fn sync_dir(&self, path: &Path) -> impl Future<Output = io::Result<()>> + Send;
+    /// Owner and permissions of a file or folder; symbolic links are followed.
+    fn access(&self, path: &Path) -> impl Future<Output = io::Result<Access>> + Send;
+    /// Sets the permission bits of a file, a folder, or a local socket.
+    fn set_mode(&self, path: &Path, unix_mode: u32) -> impl Future<Output = io::Result<()>> + Send;
     /// Gives a file or folder to a user and group.
     fn set_owner(
         &self,

@@ -11,7 +11,7 @@ mod disk;
 mod net;
 mod process;
 
-pub use disk::{Entry, File, Fs, OpenMode};
+pub use disk::{Access, Entry, File, Fs, OpenMode};
 pub use net::{Addr, Listener, Net, Peer, PeerCredential};
 pub use openraft_rt::{
     AsyncRuntime, Instant, Mpsc, MpscReceiver, MpscSender, MpscWeakSender, Mutex, Oneshot,

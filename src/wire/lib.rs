@@ -20,6 +20,7 @@ pub mod names;
 pub mod records;
 mod registry;
 mod release;
+pub mod sack;
 mod sample;
 mod schema;
 pub mod text;

@@ -148,6 +148,21 @@ impl Client {
         self
     }
 
+    /// With a folder where clients look for the socket that gives out tokens of auth/slurm.
+    pub fn sack_at_default(mut self, folder: &Path) -> Self {
+        let mounts = "mount -t tmpfs none /run && mkdir /run/slurm && \
+            mount --bind \"$0\" /run/slurm && exec \"$@\"";
+        self.before = ["unshare", "--mount", "sh", "-c", mounts].map(str::to_owned).to_vec();
+        self.before.push(folder.display().to_string());
+        self
+    }
+
+    /// As a client that sees the machine's own `/run`.
+    pub fn without_sack(mut self) -> Self {
+        self.before.clear();
+        self
+    }
+
     /// In another working directory.
     pub fn within(mut self, folder: &Path) -> Self {
         self.folder = folder.to_owned();

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::client::{self, Client};
+use crate::client::{self, Client, Release};
 use crate::conf::{self, Shape};
 use crate::process::{self, Daemon};
 use crate::wait::{eventually, eventually_within};
@@ -24,6 +24,8 @@ pub enum Daemons {
     Slurm,
 }
 
+/// The key of clusters with auth/slurm.
+pub const SLURM_KEY: &[u8] = b"the key of a test cluster, which keeps no secret";
 /// The number of lines of each log that a failed test prints.
 const LOG_TAIL: usize = 60;
 /// Ports from SlurmctldPort on that a controller may use: its Raft port lies 13 above.
@@ -44,6 +46,7 @@ pub struct Cluster {
     /// Number of nodes.
     pub nodes: u16,
     daemons: Daemons,
+    auth_slurm: bool,
     lasting: bool,
     _ports: Vec<ports::Held>,
 }
@@ -86,10 +89,15 @@ impl Cluster {
             controllers: shape.controllers,
             nodes: shape.nodes,
             daemons: shape.daemons,
+            auth_slurm: shape.auth_slurm,
             lasting: false,
             _ports: vec![controller_port, node_port],
         };
-        cluster.remember("munged", &munge::start(&folder.join("munge")));
+        if shape.auth_slurm {
+            cluster.lay_out_auth_slurm();
+        } else {
+            cluster.remember("munged", &munge::start(&folder.join("munge")));
+        }
         cluster
     }
 
@@ -107,6 +115,7 @@ impl Cluster {
             controllers: u16::try_from(count("c")).unwrap_or(u16::MAX),
             nodes: u16::try_from(count("n")).unwrap_or(u16::MAX),
             daemons: if flurm { Daemons::Flurm } else { Daemons::Slurm },
+            auth_slurm: text.contains("AuthType=auth/slurm"),
             lasting: true,
             _ports: Vec::new(),
         })
@@ -127,9 +136,31 @@ impl Cluster {
         self.folder.join("work")
     }
 
-    /// Clients of the machine's release, as root.
+    /// Clients of the machine's release, as root; of 24.11 where those do not know how to prove who
+    /// they are.
     pub fn client(&self) -> Client {
-        Client::new(&self.slurm_conf(), &self.work())
+        let client = Client::new(&self.slurm_conf(), &self.work());
+        match self.auth_slurm {
+            true => client.release(Release::V24_11).sack_at_default(&self.sack_folder()),
+            false => client,
+        }
+    }
+
+    /// The folder with the socket that gives out tokens of auth/slurm.
+    pub fn sack_folder(&self) -> PathBuf {
+        self.folder.join("sack")
+    }
+
+    /// A key, and a place of the cluster's own for the socket: many clusters run on this machine.
+    fn lay_out_auth_slurm(&self) {
+        let sack = self.sack_folder();
+        fs::create_dir_all(&sack).expect("make the socket's folder");
+        open(&sack, 0o755);
+        let key = self.folder.join("slurm.key");
+        fs::write(&key, SLURM_KEY).expect("write a key");
+        open(&key, 0o600);
+        let line = format!("SackSocket={}\n", sack.join("sack.socket").display());
+        fs::write(self.folder.join("flurm.conf"), line).expect("write flurm.conf");
     }
 
     /// Names of its controllers: `c1`, `c2`, …

@@ -22,6 +22,8 @@ pub struct Shape {
     pub lines: Vec<String>,
     /// What further partitions there are, as whole lines.
     pub partitions: Vec<String>,
+    /// Whether daemons and clients use auth/slurm and know nothing of munge.
+    pub auth_slurm: bool,
 }
 
 impl Shape {
@@ -36,6 +38,7 @@ impl Shape {
             memory_mib: 4000,
             lines: Vec::new(),
             partitions: Vec::new(),
+            auth_slurm: false,
         };
         if against_slurm() { flurm.real() } else { flurm }
     }
@@ -74,6 +77,13 @@ impl Shape {
     pub fn partition(mut self, line: impl Into<String>) -> Self {
         self.partitions.push(line.into());
         self
+    }
+
+    /// With auth/slurm instead of munge, and a key of its own. Its clients are of 24.11, because those
+    /// of 22.05 do not know it.
+    pub fn auth_slurm(mut self) -> Self {
+        self.auth_slurm = true;
+        self.line("AuthType=auth/slurm").line("CredType=auth/slurm").line("AuthInfo=ttl=60")
     }
 
     /// The same cluster run by Debian's own slurmctld and slurmd.

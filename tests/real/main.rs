@@ -12,6 +12,7 @@ mod hostile;
 mod nodes;
 mod ownership;
 mod releases;
+mod slurm_auth;
 mod submission;
 mod truth;
 

@@ -23,11 +23,86 @@ pub struct Identity {
     pub gr_names: Vec<String>,
 }
 
+/// A credential as it travels.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Credential {
+    /// cred/munge and cred/none: the body, then a signature over its bytes.
+    Signed(Box<SignedCredential>),
+    /// cred/slurm (23.11 and later): one token that holds the body and is its own signature. What it
+    /// says counts only once the token is verified, so it is not looked into here.
+    Token(String),
+}
+
 /// A credential and the signature over its bytes.
 #[derive(Clone, Debug, PartialEq, Wire)]
-pub struct Credential {
+pub struct SignedCredential {
     pub body: CredentialBody,
     pub signature: Signature,
+}
+
+impl Credential {
+    /// What every token begins with: `{"` in base64url.
+    const TOKEN_START: &'static [u8] = b"eyJ";
+
+    /// A token where one stands. Slurm knows from its configuration what to expect; the bytes tell
+    /// as well, because a body begins with a step id, which no token's length and letters fit.
+    fn token(r: &Reader<'_>) -> Option<String> {
+        let mut r = r.clone();
+        let text = r.block().ok().filter(|_| r.release() >= Release::V23_11)?.strip_suffix(&[0])?;
+        let of_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+        let dots = text.iter().filter(|byte| **byte == b'.').count();
+        let is_token =
+            text.starts_with(Self::TOKEN_START) && dots == 2 && text.iter().all(of_token);
+        is_token.then(|| crate::text::from_bytes(text))
+    }
+}
+
+impl From<SignedCredential> for Credential {
+    fn from(signed: SignedCredential) -> Self {
+        Self::Signed(Box::new(signed))
+    }
+}
+
+impl Default for Credential {
+    fn default() -> Self {
+        SignedCredential::default().into()
+    }
+}
+
+impl Wire for Credential {
+    const KIND: &'static str = "credential";
+
+    fn encode(&self, w: &mut Writer) {
+        match self {
+            Self::Signed(signed) => signed.encode(w),
+            Self::Token(token) => token.encode(w),
+        }
+    }
+
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match Self::token(r) {
+            Some(token) => r.block().map(|_| Self::Token(token)),
+            None => SignedCredential::decode(r).map(Self::from),
+        }
+    }
+
+    fn view(&self, v: &mut dyn Visitor) {
+        match self {
+            Self::Signed(signed) => signed.view(v),
+            Self::Token(token) => v.text(token),
+        }
+    }
+
+    fn sample(g: &mut Gen) -> Self {
+        if g.release() >= Release::V23_11 && g.below(4) == 0 {
+            return Self::Token(format!("eyJhbGciOiJIUzI1NiJ9.eyJ{}.c2ln", g.below(1000)));
+        }
+        SignedCredential::sample(g).into()
+    }
+
+    fn schema(release: Release, s: &mut Schema) {
+        SignedCredential::schema(release, s);
+    }
 }
 
 /// What a credential allows: this step of this job, of this user, on these cores of these nodes.
@@ -202,12 +277,12 @@ pub struct VersionedCredential {
     /// The release it is packed in; the message's own where `None`.
     pub release: Option<Release>,
     /// The credential.
-    pub credential: Box<Credential>,
+    pub credential: Credential,
 }
 
 impl From<Credential> for VersionedCredential {
     fn from(credential: Credential) -> Self {
-        Self { release: None, credential: Box::new(credential) }
+        Self { release: None, credential }
     }
 }
 

@@ -32,7 +32,7 @@ pub use burst_buffer::{
 };
 pub use credential::{
     Credential, CredentialBody, FAKE_SIGNATURE, Identity, PartitionAndSwitch, Signature,
-    VersionedCredential,
+    SignedCredential, VersionedCredential,
 };
 pub use front_end::{FrontEndInfo, UpdateFrontEnd};
 pub use gres::{

@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use flurm_wire::frame::{self, LENGTH_BYTES};
-use flurm_wire::records::{JobInfo, NodeInfo, PartitionInfo};
+use flurm_wire::records::{Credential, JobInfo, NodeInfo, PartitionInfo};
 use flurm_wire::{Message, NO_VAL, Release};
 
 /// Marks an amount of memory as one for each CPU.
@@ -176,7 +176,10 @@ fn a_launch_carries_its_credential_in_every_release() {
         assert!(launch.environment.iter().any(|e| e == "SLURM_NTASKS=3"), "{release}");
         assert_eq!((launch.ntasks, launch.array_task_id), (3, 4), "{release}");
         assert_eq!(launch.cpus_per_node.at(0), Some(3), "{release}");
-        let body = &launch.cred.credential.body;
+        let Credential::Signed(signed) = &launch.cred.credential else {
+            panic!("a credential of munge");
+        };
+        let body = &signed.body;
         let strings = [&body.job_account, &body.job_comment, &body.job_hostlist];
         assert_eq!(strings.map(text), ["ac", "co", "n2"], "{release}");
         assert_eq!(text(&body.job_licenses), "lic:1", "{release}");

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use flurm_base::{Span, Time};
 use flurm_rt::{
-    Addr, Child, Clock, Container, Entry, Env, ExitStatus, File, Fs, Ident, Listener, Net,
+    Access, Addr, Child, Clock, Container, Entry, Env, ExitStatus, File, Fs, Ident, Listener, Net,
     OpenMode, Peer, Proc, Spawn, SpawnError, SpawnStage, Usage, User,
 };
 use openraft_rt_tokio::TokioRuntime;
@@ -218,6 +218,15 @@ impl Fs for TestFs {
 
     async fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.syncs.sync(&std::fs::File::open(path)?)
+    }
+
+    async fn access(&self, path: &Path) -> io::Result<Access> {
+        std::fs::metadata(path)?;
+        Ok(Access { uid: 0, unix_mode: 0o600 })
+    }
+
+    async fn set_mode(&self, _path: &Path, _unix_mode: u32) -> io::Result<()> {
+        Ok(())
     }
 
     async fn set_owner(&self, _path: &Path, _uid: u32, _gid: u32) -> io::Result<()> {

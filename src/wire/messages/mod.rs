@@ -37,6 +37,7 @@ pub use query::{
     LastUpdate, NodeInfoSingleRequest, ReservationInfoRequest, SelectedJob, StepInfoRequest,
 };
 pub use topology::{
-    Switch, TOPOLOGY_FLAT, TOPOLOGY_TREE, TopologyConfig, TopologyRequest, TopologyResponse,
+    Block, Placement, Ring, Switch, TOPOLOGY_BLOCK, TOPOLOGY_FLAT, TOPOLOGY_RING, TOPOLOGY_TORUS,
+    TOPOLOGY_TREE, TopologyConfig, TopologyRequest, TopologyResponse, Torus,
 };
 pub use usage::JobAcct;

@@ -4,6 +4,12 @@ use crate::{Release, Wire};
 
 /// The number of the topology plugin for a tree of switches.
 pub const TOPOLOGY_TREE: u32 = 102;
+/// The number of the topology plugin for a torus of three dimensions.
+pub const TOPOLOGY_TORUS: u32 = 101;
+/// The number of the topology plugin for blocks of nodes.
+pub const TOPOLOGY_BLOCK: u32 = 103;
+/// The number of the topology plugin for rings of nodes.
+pub const TOPOLOGY_RING: u32 = 104;
 /// The number of the topology plugin without a structure.
 pub const TOPOLOGY_FLAT: u32 = 100;
 
@@ -15,7 +21,7 @@ pub struct TopologyRequest {
     pub name: Option<String>,
 }
 
-/// The topology: of none or of switches. 2029.
+/// The topology, of whichever plugin is in use. 2029.
 #[derive(Clone, Debug, PartialEq, Eq, Wire)]
 pub struct TopologyResponse {
     /// The plugin that has more to say.
@@ -24,16 +30,99 @@ pub struct TopologyResponse {
     /// The switches.
     #[wire(when = Self::has_switches)]
     pub switches: Vec<Switch>,
+    /// The blocks.
+    #[wire(since = V23_11, when = Self::has_blocks)]
+    pub blocks: Vec<Block>,
+    /// The tori; before 26.05 their plugin has nothing to say.
+    #[wire(since = V26_05, when = Self::has_tori)]
+    pub tori: Vec<Torus>,
+    /// The rings.
+    #[wire(since = V26_05, when = Self::has_rings)]
+    pub rings: Vec<Ring>,
 }
 
 impl TopologyResponse {
     fn has_switches(&self, release: Release) -> bool {
         release < Release::V23_11 || self.plugin_id == TOPOLOGY_TREE
     }
+
+    fn has_blocks(&self, _: Release) -> bool {
+        self.plugin_id == TOPOLOGY_BLOCK
+    }
+
+    fn has_tori(&self, _: Release) -> bool {
+        self.plugin_id == TOPOLOGY_TORUS
+    }
+
+    fn has_rings(&self, _: Release) -> bool {
+        self.plugin_id == TOPOLOGY_RING
+    }
 }
 
 fn plugin(g: &mut crate::Gen) -> u32 {
-    if g.coin() { TOPOLOGY_TREE } else { TOPOLOGY_FLAT }
+    let first = u64::from(TOPOLOGY_FLAT);
+    let plugin = first + g.below(u64::from(TOPOLOGY_RING) - first + 1);
+    u32::try_from(plugin).expect("plugins have small numbers")
+}
+
+/// One block of nodes, or several that count as one.
+#[derive(Clone, Debug, PartialEq, Eq, Wire)]
+pub struct Block {
+    /// Whether it consists of smaller ones.
+    #[wire(since = V24_11)]
+    pub aggregated: bool,
+    /// Its place.
+    pub block_index: u16,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its nodes.
+    pub nodes: Option<String>,
+    /// How many nodes it has.
+    #[wire(since = V24_11)]
+    pub size: u32,
+}
+
+/// One ring of nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Wire)]
+pub struct Ring {
+    /// Its name.
+    pub name: Option<String>,
+    /// Its nodes.
+    pub nodes: Option<String>,
+    /// Its place.
+    pub ring_index: u16,
+    /// How many nodes it has.
+    pub size: u16,
+}
+
+/// One torus of nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Wire)]
+pub struct Torus {
+    /// Its name.
+    pub name: Option<String>,
+    /// Its nodes.
+    pub nodes: Option<String>,
+    /// Nodes in the first dimension.
+    pub x_size: u16,
+    /// Nodes in the second dimension.
+    pub y_size: u16,
+    /// Nodes in the third dimension.
+    pub z_size: u16,
+    /// Shapes that jobs may have.
+    pub placements: Vec<Placement>,
+}
+
+/// A shape within a torus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Wire)]
+pub struct Placement {
+    /// Nodes in the first dimension.
+    pub x_size: u16,
+    /// Nodes in the second dimension.
+    pub y_size: u16,
+    /// Nodes in the third dimension.
+    pub z_size: u16,
+    /// Places where such a shape may begin.
+    pub anchor_count: u32,
 }
 
 /// One switch.

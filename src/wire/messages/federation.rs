@@ -66,13 +66,16 @@ impl Wire for MultiMessage {
     }
 
     fn schema(_: Release, s: &mut Schema) {
-        for row in ["count", "[].size", "[].length", "[].type"] {
-            s.enter(row);
-            s.kind(if row == "[].type" { "u16" } else { "u32" });
+        s.enter("messages");
+        s.enter("[]");
+        for (name, kind) in
+            [("size", "u32"), ("length", "u32"), ("msg_type", "u16"), ("body", "message")]
+        {
+            s.enter(name);
+            s.kind(kind);
             s.leave();
         }
-        s.enter("[].body");
-        s.kind("message");
+        s.leave();
         s.leave();
     }
 }

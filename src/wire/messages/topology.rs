@@ -60,9 +60,8 @@ impl TopologyResponse {
 }
 
 fn plugin(g: &mut crate::Gen) -> u32 {
-    let first = u64::from(TOPOLOGY_FLAT);
-    let plugin = first + g.below(u64::from(TOPOLOGY_RING) - first + 1);
-    u32::try_from(plugin).expect("plugins have small numbers")
+    const OTHERS: [u32; 4] = [TOPOLOGY_FLAT, TOPOLOGY_TORUS, TOPOLOGY_BLOCK, TOPOLOGY_RING];
+    if g.coin() { TOPOLOGY_TREE } else { OTHERS[g.below(OTHERS.len() as u64) as usize] }
 }
 
 /// One block of nodes, or several that count as one.

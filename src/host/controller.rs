@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak};
 use flurm_base::Span;
 use flurm_ctld::Tables;
 use flurm_model::{Command, Reply};
-use flurm_raft::{Node, ProposeError};
+use flurm_raft::{Consensus, OrderedLog, ProposeError, Replicated};
 use flurm_rt::{AsyncRuntime, Clock, Env, Fs, Select2};
 
 use crate::auth_settings::{Own, Role};
@@ -37,7 +37,7 @@ pub struct Controller<E: Env> {
 
 struct Inner<E: Env> {
     setup: Setup<E>,
-    raft: Node<E, Replica>,
+    raft: Arc<dyn OrderedLog<E>>,
     replica: Arc<RwLock<Replica>>,
     /// Position in the list of `SlurmctldHost`.
     position: usize,
@@ -81,6 +81,16 @@ pub async fn run<E: Env>(
     options: Options,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), String> {
+    run_over(env, options, Replicated, stop).await
+}
+
+/// Runs a controller that agrees with the others by `consensus` until `stop` is done.
+pub async fn run_over<E: Env>(
+    env: E,
+    options: Options,
+    consensus: impl Consensus<E>,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), String> {
     let setup = Setup::load(env.clone(), &options.conf, &options.own, Role::Controller).await?;
     let position = setup.controller_position(options.host.as_deref())?;
     let config = setup.raft_config(position).await?;
@@ -88,7 +98,7 @@ pub async fn run<E: Env>(
     created.map_err(|error| format!("could not create {}: {error}", config.folder.display()))?;
     let replica = Arc::new(RwLock::new(Replica::default()));
     let proof = PeerProof::new(setup.auth().clone());
-    let raft = Node::start(env, config, replica.clone(), proof).await;
+    let raft = consensus.start(env, config, replica.clone(), proof).await;
     let raft = raft.map_err(|error| error.to_string())?;
     let controller = Controller {
         inner: Arc::new(Inner { setup, raft, replica, position, health: Mutex::default() }),
@@ -130,8 +140,8 @@ impl<E: Env> Controller<E> {
     }
 
     /// Replication.
-    pub fn raft(&self) -> &Node<E, Replica> {
-        &self.inner.raft
+    pub fn raft(&self) -> &dyn OrderedLog<E> {
+        &*self.inner.raft
     }
 
     /// Position in the list of `SlurmctldHost`.
@@ -160,9 +170,7 @@ impl<E: Env> Controller<E> {
     /// The term this replica leads, once it has caught up with everything earlier leaders
     /// acknowledged.
     pub fn leading(&self) -> Option<u64> {
-        let status = self.inner.raft.status();
-        let leader = status.leader.filter(|leader| leader.id == status.id)?;
-        status.ready.then_some(leader.term)
+        self.inner.raft.leading()
     }
 
     /// Proposes a command and waits for what it did.

@@ -57,11 +57,11 @@ where
 
 async fn read_now<S: AsyncRead + Unpin + Send>(stream: &mut S) -> Result<Vec<u8>, FrameError> {
     let mut length = [0u8; 4];
-    let first = stream.read(&mut length[..1]).await.map_err(FrameError::Io)?;
+    let first = stream.read(&mut length).await.map_err(FrameError::Io)?;
     if first == 0 {
         return Err(FrameError::Closed);
     }
-    stream.read_exact(&mut length[1..]).await.map_err(FrameError::Io)?;
+    stream.read_exact(&mut length[first..]).await.map_err(FrameError::Io)?;
     let length = u32::from_be_bytes(length) as usize;
     if length > FRAME_MAX {
         return Err(FrameError::TooLong(length as u64));

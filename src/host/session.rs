@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use flurm_base::{RequestKey, Span};
 use flurm_ctld::Refused;
-use flurm_raft::ForwardError;
+use flurm_raft::{ForwardError, ForwardFuture};
 use flurm_rt::{Addr, AsyncRuntime, Clock, Env, Ident, Listener, Net, Select2};
 use flurm_wire::messages::ReturnCode;
 use flurm_wire::{AuthBlock, Errno, Frame, Header, Message, Release, frame};
@@ -303,9 +303,9 @@ async fn wait_for_leader<E: Env>(controller: &Controller<E>) {
 pub(crate) fn serve_forwarded<E: Env>(controller: &Controller<E>) {
     // The handler belongs to the Raft node, which the controller owns: it must not own it in turn.
     let answering = controller.downgrade();
-    controller.raft().on_forward(move |_peer, bytes| {
+    controller.raft().on_forward(Arc::new(move |_peer, bytes: Vec<u8>| -> ForwardFuture {
         let controller = answering.upgrade();
-        async move {
+        Box::pin(async move {
             let answer = match (controller, Forwarded::decode(&bytes)) {
                 (Some(controller), Ok(request)) => serve::as_leader(&controller, &request).await,
                 (None, _) => ForwardedAnswer::NotLeader,
@@ -315,8 +315,8 @@ pub(crate) fn serve_forwarded<E: Env>(controller: &Controller<E>) {
                 }
             };
             answer.encode()
-        }
-    });
+        })
+    }));
 }
 
 async fn send<E: Env>(

@@ -13,7 +13,7 @@ use flurm_rt::{
     Addr, AsyncRuntime, Env, Instant, Mpsc, MpscReceiver, MpscSender, Net, Oneshot, OneshotSender,
     Select2, Select3, TryRecvError, Watch, WatchReceiver,
 };
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWriteExt, BufReader, ReadHalf, WriteHalf};
 
 use crate::codec;
 use crate::frame::{self, Kind};
@@ -364,13 +364,14 @@ pub(crate) async fn write<E: Env>(
 
 /// Hands answers to those who wait, until the connection breaks; returns why it did.
 async fn read<E: Env>(
-    mut reader: ReadHalf<Stream<E>>,
+    reader: ReadHalf<Stream<E>>,
     shared: Arc<Mutex<Shared<E>>>,
     max: usize,
 ) -> String
 where
     ReadHalf<Stream<E>>: AsyncRead,
 {
+    let mut reader = BufReader::new(reader);
     loop {
         let frame = match frame::read(&mut reader, max).await {
             Ok(frame) => frame,

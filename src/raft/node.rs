@@ -214,6 +214,11 @@ impl<E: Env, S: StateMachine> Node<E, S> {
         self.inner.status.borrow_watched().clone()
     }
 
+    /// The term this member leads, once it has applied all that earlier leaders acknowledged.
+    pub fn leading(&self) -> Option<u64> {
+        self.inner.status.borrow_watched().leading()
+    }
+
     /// Follows the status.
     pub fn watch(&self) -> StatusWatch<E> {
         StatusWatch::new(self.inner.status.clone())
@@ -233,6 +238,10 @@ impl<E: Env, S: StateMachine> Node<E, S> {
     {
         let handler: ForwardHandler =
             Arc::new(move |peer, request| -> ForwardFuture { Box::pin(handler(peer, request)) });
+        self.set_forward_handler(handler);
+    }
+
+    pub(crate) fn set_forward_handler(&self, handler: ForwardHandler) {
         *self.inner.handler.lock().unwrap_or_else(PoisonError::into_inner) = Some(handler);
     }
 

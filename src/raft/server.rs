@@ -12,7 +12,7 @@ use flurm_rt::{
     TryRecvError, WatchReceiver,
 };
 use openraft::raft::TransferLeaderRequest;
-use tokio::io::{ReadHalf, WriteHalf};
+use tokio::io::{BufReader, ReadHalf, WriteHalf};
 
 use crate::applier::Applier;
 use crate::codec::{self, Blob, Text};
@@ -44,9 +44,9 @@ const COMPLAINT_EVERY: Duration = Duration::from_secs(1);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers one forwarded request.
-pub(crate) type ForwardFuture = Pin<Box<dyn Future<Output = Vec<u8>> + Send>>;
+pub type ForwardFuture = Pin<Box<dyn Future<Output = Vec<u8>> + Send>>;
 /// The host's answerer of forwarded requests.
-pub(crate) type ForwardHandler = Arc<dyn Fn(u64, Vec<u8>) -> ForwardFuture + Send + Sync>;
+pub type ForwardHandler = Arc<dyn Fn(u64, Vec<u8>) -> ForwardFuture + Send + Sync>;
 
 /// openraft, over this crate's types.
 pub(crate) type Raft<E, S> = openraft::Raft<TC<<E as Env>::Rt>, Applier<E, S>>;
@@ -187,10 +187,11 @@ impl<E: Env, S: StateMachine, H: Handshake> Server<E, S, H> {
     async fn read_requests(
         self: Arc<Self>,
         peer: u64,
-        mut reader: ReadHalf<Stream<E>>,
+        reader: ReadHalf<Stream<E>>,
         answers: Answers<E>,
     ) -> String {
         let max = frame_bytes_max(&self.config);
+        let mut reader = BufReader::new(reader);
         let serving = Arc::new(AtomicUsize::new(0));
         let mut incoming = None;
         loop {

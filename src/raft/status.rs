@@ -65,7 +65,14 @@ pub struct Status {
 }
 
 impl Status {
-    pub(crate) fn initial(id: u64) -> Self {
+    /// The term this member leads, once it is ready.
+    pub fn leading(&self) -> Option<u64> {
+        let leader = self.leader.filter(|leader| leader.id == self.id)?;
+        self.ready.then_some(leader.term)
+    }
+
+    /// Of a member that knows nothing yet.
+    pub fn initial(id: u64) -> Self {
         Self {
             id,
             role: Role::Learner,
@@ -98,7 +105,8 @@ impl<E: Env> Clone for StatusWatch<E> {
 }
 
 impl<E: Env> StatusWatch<E> {
-    pub(crate) fn new(receiver: Receiver<E>) -> Self {
+    /// Over a channel that holds the newest status.
+    pub fn new(receiver: Receiver<E>) -> Self {
         Self { receiver }
     }
 

@@ -248,6 +248,7 @@ impl Cluster {
         if let Some(hook) = hook {
             hook(source, target, link);
         }
+        crate::light::disturbed();
     }
 
     /// Ends every fault: links are whole, machines have power, services run, clocks are right.

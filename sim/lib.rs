@@ -6,6 +6,7 @@
 pub mod cluster;
 pub mod engine;
 pub mod fault;
+pub mod light;
 pub mod oracle;
 pub mod run;
 pub mod runner;

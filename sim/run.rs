@@ -72,6 +72,8 @@ pub struct Keep {
     pub lines: bool,
     /// The hash after each event.
     pub hashes: bool,
+    /// How often each kind of task was polled.
+    pub tasks: bool,
 }
 
 /// How a run went.
@@ -93,6 +95,10 @@ pub struct Outcome {
     pub accepted: u64,
     /// Job processes that were started.
     pub started: u64,
+    /// How many events of each kind there were.
+    pub kinds: Vec<(&'static str, u64)>,
+    /// How often each kind of task was polled, when counted.
+    pub tasks: Vec<(&'static str, u64)>,
     /// Readable lines, when kept.
     pub lines: Vec<Line>,
     /// Time and hash of each event, when kept.
@@ -150,12 +156,14 @@ pub fn run_seed<X: Engine>(scenario: &Scenario, seed: u64, keep: Keep) -> Outcom
     if keep.hashes {
         world.trace.keep_hashes();
     }
+    crate::engine::own::count_tasks(keep.tasks);
     let built = build(&mut world, scenario, &rng);
     plant(scenario);
     mark::start_recording();
     let story = scenario.clone();
     let (world, result) = X::run(world, move || Box::pin(tell::<X>(story, built, rng)));
     cluster::set_current(None);
+    crate::light::end();
     unplant();
     let marks = mark::stop_recording();
     let failure = match result {
@@ -176,6 +184,8 @@ pub fn run_seed<X: Engine>(scenario: &Scenario, seed: u64, keep: Keep) -> Outcom
             matches!(effect, Effect::Submitted { answer: Answer::Accepted(_), .. })
         }),
         started: count(|effect| matches!(effect, Effect::Started(_))),
+        kinds: world.trace.kinds(),
+        tasks: crate::engine::own::tasks_counted(),
         lines: world.trace.lines().cloned().collect(),
         hashes: world.trace.hashes().to_vec(),
     }

@@ -2,22 +2,25 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::scenario::Scenario;
+use crate::scenario::{Agreement, Scenario};
 
 /// How to use the program.
 pub(super) const USAGE: &str = "\
-flurm-sim run <scenario or folder>... [--seeds N] [--first S] [--jobs N] [--engine E] [--keep-going]
+flurm-sim run <scenario or folder>... [--seeds N] [--first S] [--jobs N] [--engine E] [--world W] [--keep-going]
     runs seeds S to S+N-1 of each scenario; a negative scenario must fail
 flurm-sim replay <scenario> --seed S [--engine E] [--only WORD] [--quiet]
     tells one seed as a story on one time line; --only shows lines that contain the word
 flurm-sim check-determinism <scenario>... [--seeds N] [--first S] [--engine E]
     runs each seed in this process and in a fresh one, and compares all that happened
+flurm-sim bench <scenario>... [--seeds N] [--first S] [--engine E] [--world W] [--events]
+    tells what a seed costs in processor time, with --events also on which tasks
 flurm-sim check-tripwires
     reaches for the real clock, entropy and a thread from inside a simulation
 flurm-sim digest <scenario> --seed S [--events]
     prints the hash of one run, with --events the hash after every event
 
-E is own, or in a judges' build madsim or turmoil.
+E is own, or in a judges' build madsim or turmoil. W is full or light, instead of what the
+scenario says.
 exit codes: 0 fine, 2 usage, 10 an oracle was violated, 11 not done in time, 12 panic,
             13 nondeterminism, 14 a mark was not reached, 15 a planted bug was not caught";
 
@@ -26,6 +29,8 @@ exit codes: 0 fine, 2 usage, 10 an oracle was violated, 11 not done in time, 12 
 pub enum Command {
     /// Sweep seeds.
     Run,
+    /// Measure.
+    Bench,
     /// Tell one seed.
     Replay,
     /// Print a hash.
@@ -94,6 +99,8 @@ pub struct Args {
     pub jobs: usize,
     /// The engine.
     pub engine: EngineName,
+    /// How controllers agree, instead of what the scenario says.
+    pub world: Option<Agreement>,
     /// Go on after a failure.
     pub keep_going: bool,
     /// Show only lines with this word.
@@ -110,6 +117,7 @@ impl Args {
         let mut words = arguments.iter();
         let command = match words.next().map(String::as_str) {
             Some("run") => Command::Run,
+            Some("bench") => Command::Bench,
             Some("replay") => Command::Replay,
             Some("digest") => Command::Digest,
             Some("check-determinism") => Command::CheckDeterminism,
@@ -124,6 +132,7 @@ impl Args {
             first: 0,
             jobs: 1,
             engine: EngineName::Own,
+            world: None,
             keep_going: false,
             only: None,
             quiet: false,
@@ -136,6 +145,7 @@ impl Args {
                 "--first" | "--seed" => args.first = number(value()?)?,
                 "--jobs" => args.jobs = number(value()?)?.clamp(1, 256) as usize,
                 "--engine" => args.engine = EngineName::parse(value()?)?,
+                "--world" => args.world = Some(Agreement::parse(value()?)?),
                 "--only" => args.only = Some(value()?.clone()),
                 "--keep-going" => args.keep_going = true,
                 "--quiet" => args.quiet = true,
@@ -161,7 +171,13 @@ impl Args {
                 found.push(path.clone());
             }
         }
-        let load = |path: PathBuf| Scenario::load(&path).map(|scenario| (path, scenario));
+        let load = |path: PathBuf| {
+            let mut scenario = Scenario::load(&path)?;
+            if let Some(world) = self.world {
+                scenario.cluster.consensus = world;
+            }
+            Ok((path, scenario))
+        };
         found.into_iter().map(load).collect()
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn digest(args: &Args) -> Exit {
         }
     };
     for (_, scenario) in &scenarios {
-        let keep = Keep { lines: false, hashes: args.events };
+        let keep = Keep { hashes: args.events, ..Keep::default() };
         let outcome = run_fresh(args.engine, scenario, args.first, keep);
         let mut out = std::io::BufWriter::new(std::io::stdout().lock());
         for (at, hash) in &outcome.hashes {
@@ -79,6 +79,9 @@ fn fresh(args: &Args, path: &Path, seed: u64, events: bool) -> Result<String, St
     let mut command = Command::new(own);
     command.arg("digest").arg(path).arg("--seed").arg(seed.to_string());
     command.arg("--engine").arg(args.engine.name()).stderr(Stdio::inherit());
+    if let Some(world) = args.world {
+        command.arg("--world").arg(world.name());
+    }
     if events {
         command.arg("--events");
     }
@@ -88,7 +91,7 @@ fn fresh(args: &Args, path: &Path, seed: u64, events: bool) -> Result<String, St
 
 /// Names the first event at which two runs part.
 fn explain(args: &Args, path: &Path, scenario: &crate::scenario::Scenario, seed: u64) {
-    let keep = Keep { lines: true, hashes: true };
+    let keep = Keep { lines: true, hashes: true, ..Keep::default() };
     let here = run_fresh(args.engine, scenario, seed, keep);
     let Ok(there) = fresh(args, path, seed, true) else { return };
     let ours = here.hashes.iter().map(|(at, hash)| format!("{at} {hash:016x}"));

@@ -1,6 +1,7 @@
 //! The runner: sweeps of seeds, replays, and checks of determinism.
 
 mod args;
+mod bench;
 mod determinism;
 mod replay;
 mod sweep;
@@ -86,6 +87,7 @@ pub fn main(arguments: &[String]) -> Exit {
             Exit::Fine
         }
         Command::Run => sweep::run(&args),
+        Command::Bench => bench::bench(&args),
         Command::Replay => replay::replay(&args),
         Command::Digest => determinism::digest(&args),
         Command::CheckDeterminism => determinism::check(&args),

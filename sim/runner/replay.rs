@@ -81,7 +81,7 @@ pub(super) fn replay(args: &Args) -> Exit {
     let _first_serves_all = tracing::subscriber::set_global_default(IntoTrace);
     let mut worst = Exit::Fine;
     for (path, scenario) in &scenarios {
-        let keep = Keep { lines: true, hashes: false };
+        let keep = Keep { lines: true, hashes: false, ..Keep::default() };
         let outcome = run_fresh(args.engine, scenario, args.first, keep);
         let mut out = std::io::stdout().lock();
         let mut print = |text: String| {

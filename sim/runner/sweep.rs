@@ -165,7 +165,9 @@ fn sweep(args: &Args, path: &Path, scenario: &Scenario) -> Exit {
         for (seed, failure) in failures.iter().take(FAILURES_SHOWN) {
             println!("  seed {seed}: {failure}");
             let at = path.display();
-            println!("    flurm-sim replay {at} --seed {seed} --engine {}", args.engine.name());
+            let world = args.world.map_or(String::new(), |it| format!(" --world {}", it.name()));
+            let engine = args.engine.name();
+            println!("    flurm-sim replay {at} --seed {seed} --engine {engine}{world}");
         }
         if failures.len() > FAILURES_SHOWN {
             println!("  and {} more of this kind", failures.len() - FAILURES_SHOWN);

@@ -48,12 +48,44 @@ pub enum System {
     Log,
 }
 
+/// How controllers agree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Agreement {
+    /// By openraft, over the simulated network and disks.
+    #[default]
+    Full,
+    /// By a log that does what failover allows; see [`crate::light`].
+    Light,
+}
+
+impl Agreement {
+    /// Reads a name from the command line.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "full" => Ok(Self::Full),
+            "light" => Ok(Self::Light),
+            _ => Err(format!("a world is full or light, not `{text}`")),
+        }
+    }
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Light => "light",
+        }
+    }
+}
+
 /// What stands in the world.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClusterSpec {
     /// What runs on the controllers.
     pub system: System,
+    /// How the controllers agree.
+    pub consensus: Agreement,
     /// Controllers.
     pub controllers: u8,
     /// Nodes.
@@ -68,8 +100,16 @@ pub struct ClusterSpec {
 
 impl Default for ClusterSpec {
     fn default() -> Self {
-        let system = System::default();
-        Self { system, controllers: 3, nodes: 8, cpus: 4, memory_mib: 4000, conf: Vec::new() }
+        let (system, consensus) = (System::default(), Agreement::default());
+        Self {
+            system,
+            consensus,
+            controllers: 3,
+            nodes: 8,
+            cpus: 4,
+            memory_mib: 4000,
+            conf: Vec::new(),
+        }
     }
 }
 

@@ -8,7 +8,8 @@ use flurm_ctld::Identity;
 use flurm_host::{controller, node, stepd};
 
 use crate::cluster::{CONTROLLER, Cluster, NODE};
-use crate::scenario::Scenario;
+use crate::light::Light;
+use crate::scenario::{Agreement, Scenario};
 use crate::world::env::{Engine, Place, SimEnv};
 use crate::world::process::Start;
 use crate::world::{self, MachineId, TaskFuture};
@@ -92,14 +93,19 @@ pub(super) fn start<X: Engine>(scenario: &Scenario, cluster: &Rc<Cluster>) {
             .expect("a new disk has room for a configuration");
         install_machine_facts(machine);
     }
+    let agreement = scenario.cluster.consensus;
     world::with(|w| w.set_programs(Rc::new(program::<X>)));
     for machine in &cluster.controllers {
-        let make = |place: Place| -> TaskFuture {
+        let make = move |place: Place| -> TaskFuture {
             let env = SimEnv::<X>::new(place);
             Box::pin(async move {
                 let own = Identity { uid: SLURM.0, gid: SLURM.1 }.into();
                 let options = controller::Options { conf: PathBuf::from(CONF), host: None, own };
-                let ended = controller::run(env, options, std::future::pending()).await;
+                let never = std::future::pending();
+                let ended = match agreement {
+                    Agreement::Full => controller::run(env, options, never).await,
+                    Agreement::Light => controller::run_over(env, options, Light, never).await,
+                };
                 told("flurmctld", ended);
             })
         };

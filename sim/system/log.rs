@@ -11,11 +11,13 @@ use std::rc::Rc;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use flurm_raft::{Config, Handshake, Member, Node, StateMachine};
+use flurm_raft::{Config, Consensus, Handshake, Member, OrderedLog, Replicated, StateMachine};
 use flurm_rt::{Addr, AsyncRuntime, Env, Listener, Net};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use crate::cluster::{CONTROLLER, Cluster};
+use crate::light::Light;
+use crate::scenario::{Agreement, Scenario};
 use crate::workload::{ClientApi, Heard};
 use crate::world::env::{Engine, Place, SimEnv};
 use crate::world::history::SeenJob;
@@ -96,7 +98,8 @@ fn members(cluster: &Cluster) -> Vec<Member> {
 }
 
 /// Starts a replica on every controller.
-pub fn start<X: Engine>(cluster: &Rc<Cluster>) {
+pub fn start<X: Engine>(scenario: &Scenario, cluster: &Rc<Cluster>) {
+    let agreement = scenario.cluster.consensus;
     let members = members(cluster);
     for (index, machine) in cluster.controllers.iter().enumerate() {
         let folder = PathBuf::from("/var/lib/flurm");
@@ -110,7 +113,11 @@ pub fn start<X: Engine>(cluster: &Rc<Cluster>) {
         let make = move |place: Place| -> TaskFuture {
             let (env, config) = (SimEnv::<X>::new(place), config.clone());
             Box::pin(async move {
-                if let Err(reason) = replica(env, config, port).await {
+                let ended = match agreement {
+                    Agreement::Full => replica(env, config, port, Replicated).await,
+                    Agreement::Light => replica(env, config, port, Light).await,
+                };
+                if let Err(reason) = ended {
                     tracing::error!("the replica stopped: {reason}");
                 }
             })
@@ -119,9 +126,14 @@ pub fn start<X: Engine>(cluster: &Rc<Cluster>) {
     }
 }
 
-async fn replica<E: Env>(env: E, config: Config, port: u16) -> Result<(), String> {
+async fn replica<E: Env>(
+    env: E,
+    config: Config,
+    port: u16,
+    consensus: impl Consensus<E>,
+) -> Result<(), String> {
     let keys = Arc::new(RwLock::new(Keys::default()));
-    let node = Node::start(env.clone(), config, Arc::clone(&keys), Trust).await;
+    let node = consensus.start(env.clone(), config, Arc::clone(&keys), Trust).await;
     let node = node.map_err(|error| error.to_string())?;
     let addr = Addr::Ip(SocketAddr::from(([0, 0, 0, 0], port)));
     let mut listener = env.net().listen(&addr).await.map_err(|error| error.to_string())?;
@@ -129,7 +141,7 @@ async fn replica<E: Env>(env: E, config: Config, port: u16) -> Result<(), String
     let accepting = async {
         loop {
             let Ok((stream, _)) = listener.accept().await else { continue };
-            let serving = serve::<E>(node.clone(), Arc::clone(&keys), stream);
+            let serving = serve::<E>(Arc::clone(&node), Arc::clone(&keys), stream);
             // The handle is dropped: the session ends by itself.
             drop(E::Rt::spawn(serving));
         }
@@ -144,7 +156,7 @@ async fn replica<E: Env>(env: E, config: Config, port: u16) -> Result<(), String
 }
 
 async fn serve<E: Env>(
-    node: Node<E, Keys>,
+    node: Arc<dyn OrderedLog<E>>,
     keys: Arc<RwLock<Keys>>,
     stream: <E::Net as Net>::Stream,
 ) {

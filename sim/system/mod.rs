@@ -11,7 +11,7 @@ use flurm_base::Rng;
 
 use self::slurm_client::SlurmClient;
 use crate::cluster::{Cluster, MUNGED};
-use crate::scenario::{Scenario, System};
+use crate::scenario::{Agreement, Scenario, System};
 use crate::workload::{self, ClientApi, Submitting, WorkloadSpec};
 use crate::world::env::{Engine, Place, SimEnv};
 use crate::world::process::{self, ProcKey};
@@ -50,8 +50,11 @@ pub fn start<X: Engine>(scenario: &Scenario, cluster: &Rc<Cluster>, rng: &Rng) {
     for machine in cluster.machines() {
         add_munged::<X>(cluster, machine, key);
     }
+    if scenario.cluster.consensus == Agreement::Light {
+        crate::light::begin(rng.child("light"), cluster.peer_port);
+    }
     match scenario.cluster.system {
-        System::Log => log::start::<X>(cluster),
+        System::Log => log::start::<X>(scenario, cluster),
         System::Flurm => flurm::start::<X>(scenario, cluster),
     }
 }

@@ -69,7 +69,7 @@ const SHORT: &str = r#"
 fn one_seed_is_one_run_and_a_reader_changes_nothing() {
     let scenario = Scenario::parse(SHORT).unwrap();
     let quiet = run_seed::<Own>(&scenario, 4, Keep::default());
-    let read = run_seed::<Own>(&scenario, 4, Keep { lines: true, hashes: true });
+    let read = run_seed::<Own>(&scenario, 4, Keep { lines: true, hashes: true, ..Keep::default() });
     assert_eq!(quiet.failure, None);
     assert_eq!((quiet.accepted, &quiet.digest), (10, &read.digest));
     assert_eq!(read.hashes.len() as u64, read.events);

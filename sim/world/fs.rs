@@ -31,14 +31,15 @@ fn note(w: &mut World, machine: MachineId, path: &Path, facts: u64, what: &str) 
 }
 
 /// Even over the logarithm, as real sync times roughly are.
-fn sync_time(w: &mut World) -> Nanos {
+pub(crate) fn sync_time(w: &mut World) -> Nanos {
     let (low, high) = (w.disk_knobs.sync_min.max(1), w.disk_knobs.sync_max.max(2));
     let span = (high as f64 / low as f64).ln();
     let time = low as f64 * (w.rng.disk.unit() * span).exp();
     (time as Nanos).clamp(low, high)
 }
 
-fn sync_fails(w: &mut World) -> bool {
+/// Whether the next sync reports an error.
+pub(crate) fn sync_fails(w: &mut World) -> bool {
     let probability = w.disk_knobs.sync_error;
     probability > 0.0 && w.rng.disk.chance(probability)
 }

@@ -210,6 +210,17 @@ fn travel_time(w: &mut World, source: MachineId, target: MachineId) -> Nanos {
     time
 }
 
+/// How long a message between two machines takes; `None` when it does not arrive.
+pub(crate) fn crossing(w: &mut World, source: MachineId, target: MachineId) -> Option<Nanos> {
+    let arrives = w.machine(target).up && w.net.passes(source, target);
+    arrives.then(|| travel_time(w, source, target))
+}
+
+/// Whether two machines hear each other.
+pub(crate) fn passes_both_ways(w: &World, one: MachineId, other: MachineId) -> bool {
+    w.net.passes(one, other) && w.net.passes(other, one)
+}
+
 /// Changes a link; what it held moves on when it opens.
 pub fn set_link(w: &mut World, source: MachineId, target: MachineId, link: Link) {
     if link == Link::default() {

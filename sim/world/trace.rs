@@ -30,6 +30,22 @@ pub enum Kind {
     Credential,
 }
 
+impl Kind {
+    /// All kinds, by number from 1.
+    const NAMES: [&str; 10] = [
+        "poll",
+        "connection",
+        "send",
+        "read",
+        "disk",
+        "process",
+        "fault",
+        "client",
+        "log",
+        "credential",
+    ];
+}
+
 /// One line of the readable trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
@@ -50,6 +66,7 @@ const LINES_MAX: usize = 2_000_000;
 pub struct Trace {
     hash: [u64; 2],
     events: u64,
+    kinds: [u64; Kind::NAMES.len() + 1],
     readable: bool,
     lines: std::collections::VecDeque<Line>,
     hashes: Vec<(Nanos, u64)>,
@@ -62,6 +79,7 @@ impl Trace {
         Self {
             hash: [0x9e37_79b9_7f4a_7c15, 0xd1b5_4a32_d192_ed03],
             events: 0,
+            kinds: [0; Kind::NAMES.len() + 1],
             readable,
             lines: std::collections::VecDeque::new(),
             hashes: Vec::new(),
@@ -86,6 +104,7 @@ impl Trace {
         self.mix(facts[0]);
         self.mix(facts[1]);
         self.events += 1;
+        self.kinds[kind as usize] += 1;
         if self.keep_hashes {
             self.hashes.push((at, self.hash[0]));
         }
@@ -131,6 +150,11 @@ impl Trace {
     /// How many events were noted.
     pub fn events(&self) -> u64 {
         self.events
+    }
+
+    /// How many events of each kind were noted.
+    pub fn kinds(&self) -> Vec<(&'static str, u64)> {
+        Kind::NAMES.into_iter().zip(self.kinds[1..].iter().copied()).collect()
     }
 
     /// The kept lines.

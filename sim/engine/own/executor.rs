@@ -40,6 +40,7 @@ impl Wake for TaskWaker {
 
 struct Task {
     number: u64,
+    name: &'static str,
     place: Place,
     future: Option<TaskFuture>,
     handle: Arc<TaskWaker>,
@@ -65,6 +66,7 @@ thread_local! {
     static EXECUTOR: RefCell<Executor> = RefCell::new(Executor::default());
     static READY: RefCell<Vec<Arc<TaskWaker>>> = const { RefCell::new(Vec::new()) };
     static POLLS: Cell<u64> = const { Cell::new(0) };
+    static COUNTED: RefCell<Option<BTreeMap<&'static str, u64>>> = const { RefCell::new(None) };
 }
 
 /// Starts and ends processes for the world.
@@ -78,7 +80,7 @@ impl Launcher for OwnLauncher {
             let before = executor.processes.insert(place.process, tasks);
             assert!(before.is_none(), "a process starts once");
         });
-        spawn(place.process, main);
+        spawn(place.process, "the first task of a process", main);
     }
 
     fn kill(&self, process: ProcKey) {
@@ -99,7 +101,7 @@ impl Launcher for OwnLauncher {
 }
 
 /// Adds a task to a process; a task of a dead process is dropped.
-pub(super) fn spawn(process: ProcKey, future: TaskFuture) {
+pub(super) fn spawn(process: ProcKey, name: &'static str, future: TaskFuture) {
     let refused = EXECUTOR.with_borrow_mut(|executor| {
         let number = executor.next_number;
         let slot = executor.free.last().copied().unwrap_or(executor.slots.len() as u32);
@@ -109,7 +111,7 @@ pub(super) fn spawn(process: ProcKey, future: TaskFuture) {
         let handle = Arc::new(TaskWaker { slot, number, queued: AtomicBool::new(false) });
         let waker = Waker::from(Arc::clone(&handle));
         let place = tasks.place;
-        let task = Task { number, place, future: Some(future), handle, waker };
+        let task = Task { number, name, place, future: Some(future), handle, waker };
         task.handle.wake_by_ref();
         if executor.free.pop().is_some() {
             executor.slots[slot as usize] = Some(task);
@@ -133,6 +135,24 @@ pub(super) fn clear() {
     let ready = READY.with_borrow_mut(std::mem::take);
     drop(ready);
     POLLS.set(0);
+}
+
+/// Counts from now on how often each kind of task is polled, or stops counting.
+pub fn count_tasks(wanted: bool) {
+    COUNTED.with_borrow_mut(|counted| *counted = wanted.then(BTreeMap::new));
+}
+
+/// How often each kind of task was polled; empty when it was not counted.
+pub fn tasks_counted() -> Vec<(&'static str, u64)> {
+    COUNTED.with_borrow_mut(Option::take).into_iter().flatten().collect()
+}
+
+fn count(name: &'static str) {
+    COUNTED.with_borrow_mut(|counted| {
+        if let Some(counted) = counted {
+            *counted.entry(name).or_insert(0) += 1;
+        }
+    });
 }
 
 /// Polls since the executor was cleared.
@@ -191,10 +211,11 @@ fn poll_task(next: &TaskWaker) {
             return None;
         }
         let future = task.future.take()?;
-        Some((task.place, task.waker.clone(), future))
+        Some((task.name, task.place, task.waker.clone(), future))
     });
-    let Some((place, waker, mut future)) = taken else { return };
+    let Some((name, place, waker, mut future)) = taken else { return };
     POLLS.set(POLLS.get() + 1);
+    count(name);
     world::with(|w| {
         let now = w.now();
         let facts = [next.number, u64::from(place.process.0)];

@@ -13,6 +13,8 @@ use crate::world::env::{Engine, Place};
 use crate::world::stream::SimNet;
 use crate::world::{self, LocalFuture, World};
 
+pub use executor::{count_tasks, tasks_counted};
+
 pub use channel::{OwnMpsc, Receiver, Sender, WeakSender};
 pub use mutex::{Guard, OwnMutex};
 pub use oneshot::{Closed, OneReceiver, OneSender, OwnOneshot};

@@ -238,7 +238,7 @@ impl AsyncRuntime for OwnRt {
     {
         let (join, body) = Join::of(future);
         let process = world::current().map_or(ProcKey::NONE, |place| place.process);
-        executor::spawn(process, body);
+        executor::spawn(process, std::any::type_name::<T>(), body);
         join
     }
 

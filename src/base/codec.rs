@@ -29,6 +29,41 @@ pub fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, String> {
     Ok(value)
 }
 
+/// A `Vec<u8>` field as one run of bytes, `#[serde(with = "flurm_base::codec::bytes")]`: the same
+/// encoding as a sequence, without a step for each byte.
+pub mod bytes {
+    use serde::de::{Deserializer, Error, Visitor};
+    use serde::ser::Serializer;
+
+    /// Writes the bytes.
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    /// Reads the bytes; a length alone reserves nothing.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        struct Run;
+
+        impl<'de> Visitor<'de> for Run {
+            type Value = Vec<u8>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_borrowed_bytes<E: Error>(self, bytes: &'de [u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+        }
+
+        deserializer.deserialize_bytes(Run)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,6 +74,18 @@ mod tests {
         let bytes = encode(&value);
         assert_eq!(bytes, [1, 251, 44, 1, 1, 2, 97, 98, 1, 1]);
         assert_eq!(decode::<(u32, u64, Option<String>, Vec<i32>)>(&bytes), Ok(value));
+    }
+
+    #[test]
+    fn a_run_of_bytes_is_encoded_as_a_sequence_of_them() {
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        struct Run(#[serde(with = "bytes")] Vec<u8>);
+
+        let run = Run(vec![7; 300]);
+        let bytes = encode(&run);
+        assert_eq!(bytes, encode(&run.0));
+        assert_eq!(decode::<Run>(&bytes), Ok(run));
+        assert!(decode::<Run>(&[5, 1]).is_err());
     }
 
     #[test]

@@ -48,6 +48,7 @@ pub(crate) struct Forwarded {
     /// Kind of message.
     pub msg_type: u16,
     /// The message's body.
+    #[serde(with = "codec::bytes")]
     pub body: Vec<u8>,
 }
 
@@ -81,6 +82,7 @@ pub(crate) enum ForwardedAnswer {
         /// Kind of message.
         msg_type: u16,
         /// Its body in the client's release.
+        #[serde(with = "codec::bytes")]
         body: Vec<u8>,
     },
     /// Not the leader (any more): ask again elsewhere.

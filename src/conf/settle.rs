@@ -262,7 +262,7 @@ impl Settler<'_> {
             job_comp_type: text("JobCompType"),
             nodes,
             partitions,
-            settings: self.settings.clone(),
+            settings: std::mem::take(&mut self.settings),
             files: self.source.files.clone(),
             hash: self.source.hash,
             warnings: Vec::new(),

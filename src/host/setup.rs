@@ -296,9 +296,11 @@ async fn resolve<E: Env>(env: &E, host: &str, port: u16) -> Result<SocketAddr, S
 /// Parsing is pure and asks for files by name, so files are read until it asks for no new one.
 async fn parse<E: Env, T>(
     env: &E,
+    root: &str,
     parse: impl Fn(flurm_conf::Loader<'_>) -> Result<T, Vec<Diagnostic>> + Send,
 ) -> Result<T, String> {
-    let mut texts: BTreeMap<String, Result<String, String>> = BTreeMap::new();
+    let text = read_text(env, root).await;
+    let mut texts = BTreeMap::from([(root.to_owned(), text)]);
     for _ in 0..READS_MAX {
         let (parsed, missing) = try_parse(&texts, &parse);
         let Some(path) = missing else { return parsed.map_err(joined) };
@@ -338,7 +340,7 @@ fn joined(diagnostics: Vec<Diagnostic>) -> String {
 
 async fn read_conf<E: Env>(env: &E, path: &Path) -> Result<Conf, String> {
     let root = path.to_string_lossy().into_owned();
-    let conf = parse(env, |load| flurm_conf::parse(load, &root)).await?;
+    let conf = parse(env, &root, |load| flurm_conf::parse(load, &root)).await?;
     for warning in &conf.warnings {
         tracing::warn!("{warning}");
     }
@@ -356,7 +358,7 @@ async fn read_flurm_conf<E: Env>(
         return FlurmConf::without_file(conf).map_err(joined);
     }
     let root = path.to_string_lossy().into_owned();
-    let flurm = parse(env, |load| FlurmConf::parse(load, &root, conf)).await?;
+    let flurm = parse(env, &root, |load| FlurmConf::parse(load, &root, conf)).await?;
     for warning in &flurm.warnings {
         tracing::warn!("{warning}");
     }

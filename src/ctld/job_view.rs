@@ -229,18 +229,21 @@ fn put_files(job: &Job, info: &mut JobInfo) {
     let absolute = |path: &str| {
         if path.starts_with('/') { path.to_owned() } else { format!("{}/{path}", spec.work_dir) }
     };
-    let out = streams.std_out.clone().unwrap_or_else(|| "slurm-%j.out".into());
-    let err = streams.std_err.clone().unwrap_or_else(|| out.clone());
-    let input = streams.std_in.clone().unwrap_or_else(|| "/dev/null".into());
+    let out = streams.std_out.as_deref().unwrap_or("slurm-%j.out");
+    let input = streams.std_in.as_deref().unwrap_or("/dev/null");
     // From 24.11 on clients expand the patterns themselves; what is shown is the same.
-    let expand = |path: String| {
+    let expand = |path: &str| {
+        if !path.contains('%') {
+            return absolute(path);
+        }
         let id = job.id.0.to_string();
         let user = spec.user_name.clone().unwrap_or_else(|| spec.uid.to_string());
         let short = [("%j", &id), ("%A", &id), ("%x", &spec.name), ("%u", &user)];
-        short.iter().fold(absolute(&path), |path, (pattern, text)| path.replace(pattern, text))
+        short.iter().fold(absolute(path), |path, (pattern, text)| path.replace(pattern, text))
     };
-    info.std_out = Some(expand(out));
-    info.std_err = Some(expand(err));
+    let shown = expand(out);
+    info.std_err = Some(streams.std_err.as_deref().map_or_else(|| shown.clone(), expand));
+    info.std_out = Some(shown);
     info.std_in = Some(expand(input));
     info.array_task_id = NO_VAL;
 }

@@ -72,19 +72,19 @@ pub(crate) fn given(value: Option<u32>) -> u32 {
 
 /// Trackable resources in Slurm's readable form, such as `cpu=4,mem=1000M,node=1,billing=4`.
 pub(crate) fn tres(cpus: u32, memory_mb: u64, nodes: Option<u32>) -> String {
-    let mut parts = vec![format!("cpu={cpus}")];
-    if memory_mb > 0 {
-        parts.push(format!("mem={}", megabytes(memory_mb)));
+    let memory = if memory_mb > 0 { megabytes(memory_mb) } else { (0, "") };
+    match (memory, nodes) {
+        ((0, _), None) => format!("cpu={cpus},billing={cpus}"),
+        ((0, _), Some(nodes)) => format!("cpu={cpus},node={nodes},billing={cpus}"),
+        ((mem, unit), None) => format!("cpu={cpus},mem={mem}{unit},billing={cpus}"),
+        ((mem, unit), Some(nodes)) => {
+            format!("cpu={cpus},mem={mem}{unit},node={nodes},billing={cpus}")
+        }
     }
-    if let Some(nodes) = nodes {
-        parts.push(format!("node={nodes}"));
-    }
-    parts.push(format!("billing={cpus}"));
-    parts.join(",")
 }
 
 /// Megabytes in the largest unit that loses nothing.
-fn megabytes(mb: u64) -> String {
+fn megabytes(mb: u64) -> (u64, &'static str) {
     let units = ["M", "G", "T", "P"];
     let mut value = mb;
     let mut unit = 0;
@@ -92,7 +92,7 @@ fn megabytes(mb: u64) -> String {
         value /= 1024;
         unit += 1;
     }
-    format!("{value}{}", units[unit])
+    (value, units[unit])
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ use crate::world::{self, MachineId, TaskFuture};
 
 /// Where every machine has its slurm.conf.
 const CONF: &str = "/etc/slurm/slurm.conf";
+/// What the cluster shares for auth/slurm, in scenarios that use it.
+const SLURM_KEY: &[u8] = b"the key that all simulated machines share";
 /// uid and gid of SlurmUser, as [`world::ident::Users`] knows it.
 const SLURM: (u32, u32) = (64030, 64030);
 
@@ -89,8 +91,12 @@ pub(super) fn start<X: Engine>(scenario: &Scenario, cluster: &Rc<Cluster>) {
     let conf = slurm_conf(scenario, cluster);
     for machine in cluster.machines() {
         let path = PathBuf::from(CONF);
-        world::with(|w| w.machine_mut(machine).disk.install(&path, conf.as_bytes()))
-            .expect("a new disk has room for a configuration");
+        world::with(|w| {
+            let disk = &mut w.machine_mut(machine).disk;
+            disk.install(&path, conf.as_bytes())?;
+            disk.install(&path.with_file_name("slurm.key"), SLURM_KEY)
+        })
+        .expect("a new disk has room for a configuration");
         install_machine_facts(machine);
     }
     let agreement = scenario.cluster.consensus;

@@ -203,10 +203,24 @@ impl Settler<'_> {
             (false, false) => self.error("PreemptType", "needs a PreemptMode other than OFF"),
             _ => {}
         }
-        let known = ["auth/munge", "auth/none", "auth/slurm", "auth/jwt"];
-        let auth = self.text("AuthType").to_owned();
-        if !known.contains(&auth.as_str()) {
-            self.error("AuthType", &format!("`{auth}` is not one of {}", known.join(", ")));
+        self.check_authentication();
+    }
+
+    /// Kinds of proof. Slurm takes their names with and without what stands before the slash.
+    fn check_authentication(&mut self) {
+        let kinds: [(&str, &[&str]); 4] = [
+            ("AuthType", &["auth/munge", "auth/slurm", "auth/none"]),
+            ("AuthAltTypes", &["auth/jwt", "auth/munge", "auth/slurm"]),
+            ("CredType", &["cred/munge", "auth/slurm", "cred/none"]),
+            ("HashPlugin", &["hash/k12", "hash/sha3"]),
+        ];
+        for (key, known) in kinds {
+            for name in fields::list(self.text(key)) {
+                let short = |name: &str| name.rsplit('/').next().map(str::to_owned);
+                if !known.iter().any(|kind| short(kind) == short(&name)) {
+                    self.error(key, &format!("`{name}` is not one of {}", known.join(", ")));
+                }
+            }
         }
     }
 

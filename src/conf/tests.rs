@@ -109,8 +109,21 @@ fn ill_typed_values_are_refused_with_what_is_allowed() {
         ("FirstJobId=10\nMaxJobId=9", "3:12: error: FirstJobId: is above MaxJobId 9"),
         (
             "AuthType=auth/foo",
-            "3:10: error: AuthType: `auth/foo` is not one of auth/munge, auth/none, auth/slurm, auth/jwt",
+            "3:10: error: AuthType: `auth/foo` is not one of auth/munge, auth/slurm, auth/none",
         ),
+        (
+            "AuthType=auth/jwt",
+            "3:10: error: AuthType: `auth/jwt` is not one of auth/munge, auth/slurm, auth/none",
+        ),
+        (
+            "AuthAltTypes=jwt,auth/none",
+            "3:14: error: AuthAltTypes: `auth/none` is not one of auth/jwt, auth/munge, auth/slurm",
+        ),
+        (
+            "CredType=cred/foo",
+            "3:10: error: CredType: `cred/foo` is not one of cred/munge, auth/slurm, cred/none",
+        ),
+        ("HashPlugin=md5", "3:12: error: HashPlugin: `md5` is not one of hash/k12, hash/sha3"),
         ("SlurmctldHost=a(b", "3:15: error: SlurmctldHost: `a(b` is not `name` or `name(address)`"),
         ("SlurmctldHost=h1", "3:15: error: SlurmctldHost: h1 is listed twice"),
         (

@@ -4,9 +4,9 @@
 //! (`AuthType`, `AuthAltTypes`). Credentials of munge and auth/slurm vouch for the body too: they carry
 //! the body's hash, and a message that its credential does not cover is refused.
 //!
-//! Peers are told what Slurm tells them (`slurm_unpack_received_msg`): an authentication error where a
-//! credential does not hold, an incomplete packet where its kind is not configured or it belongs to
-//! another body. The log says more.
+//! Peers are told what slurmctld 24.11 tells them: an authentication error where a credential does not
+//! hold or its kind is not configured. Where it belongs to another body, that slurmctld closes the
+//! connection with an incomplete packet in its log; here the peer is told that. The log says more.
 
 use flurm_base::{RequestKey, Span};
 use flurm_ctld::Identity;
@@ -60,7 +60,7 @@ impl Unverified {
         Self { errno: Errno::SLURM_PROTOCOL_AUTHENTICATION_ERROR, text: text.into() }
     }
 
-    /// The message cannot be taken for one with a credential of its own.
+    /// The credential is not this message's.
     fn unfit(text: impl Into<String>) -> Self {
         Self { errno: Errno::ESLURM_PROTOCOL_INCOMPLETE_PACKET, text: text.into() }
     }
@@ -127,7 +127,7 @@ impl<E: Env> Auth<E> {
         let block = block.ok_or_else(|| Unverified::refused("message without a credential"))?;
         let kind = Kind::of(block);
         if !self.settings.accepts(kind) {
-            return Err(Unverified::unfit(format!("{} is not configured", kind.name())));
+            return Err(Unverified::refused(format!("{} is not configured", kind.name())));
         }
         match block {
             AuthBlock::None { uid, gid, .. } => {

@@ -209,7 +209,7 @@ async fn only_configured_kinds_are_taken() {
             for (kind, block) in kinds.iter().zip(&blocks) {
                 let configured = *kind == primary || also.contains(kind);
                 let found = verify(&auth, block).await.map(|found| found.kind);
-                let expected = if configured { Ok(*kind) } else { Err(UNFIT) };
+                let expected = if configured { Ok(*kind) } else { Err(REFUSED) };
                 assert_eq!(found, expected, "{kind:?} for {primary:?} and {also:?}");
             }
             let bare = auth.verify(None, MSG_TYPE, BODY).await.unwrap_err();

@@ -4,15 +4,17 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use flurm_tests::cluster::SLURM_KEY;
-use flurm_tests::conf::against_slurm;
+use flurm_tests::conf::{against_slurm, hostname};
+use flurm_tests::process::Daemon;
 use flurm_tests::proxy::{Recorder, exchange};
 use flurm_tests::token::{self, SlurmClaims};
-use flurm_tests::{Client, Cluster, Release, Shape, eventually};
+use flurm_tests::{Client, Cluster, Release, Shape, eventually, ports};
 
 use crate::{ALICE, ended};
 
@@ -217,7 +219,88 @@ fn a_node_daemon_takes_no_orders_from_a_user() {
     // ESLURM_USER_ID_MISSING: the token holds, but its user is nobody to a node.
     assert_eq!(Recorded { target: node, ..request.clone() }.send(), Err(2010));
     let munge = Recorded { target: node, ..request }.with_plugin(101);
-    assert_eq!(munge.send(), Err(UNFIT), "auth/munge is not configured");
+    assert_eq!(munge.send(), Err(REFUSED), "auth/munge is not configured");
+    cluster.assert_healthy();
+}
+
+/// Slurm's own daemon of a release, which lives in a side root with a `/run` of its own.
+struct Foreign(Daemon);
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        self.0.signal("TERM");
+    }
+}
+
+impl Foreign {
+    fn start(client: &Client, program: &str, arguments: &[&str], log: &Path) -> Self {
+        Self(Daemon::start(client.command(program, arguments), log))
+    }
+}
+
+#[test]
+fn tokens_of_slurms_own_sackd_are_taken() {
+    if against_slurm() {
+        return;
+    }
+    let cluster = Cluster::start(&Shape::small().auth_slurm());
+    for release in RELEASES {
+        let folder = cluster.folder.join(format!("sackd-{}", release.number()));
+        fs::create_dir(&folder).unwrap();
+        let sackd = cluster.client().release(release).sack_at_default(&folder);
+        let log = cluster.log("sackd");
+        let _sackd = Foreign::start(&sackd, "sackd", &["-D"], &log);
+        eventually("sackd serves", || {
+            let there = folder.join("sack.socket").exists();
+            if there { Ok(()) } else { Err(fs::read_to_string(&log)) }
+        });
+        for client in RELEASES {
+            let client = alice(&cluster, client).sack_at_default(&folder);
+            let id = client.sbatch(&["-o", "/dev/null"], "exit 0");
+            assert_eq!(ended(&client, id).get("UserId"), "nobody(65534)");
+        }
+    }
+    cluster.assert_healthy();
+}
+
+#[test]
+fn tokens_of_flurm_are_taken_by_slurms_own_controller() {
+    if against_slurm() {
+        return;
+    }
+    let cluster = Cluster::start(&Shape::small().auth_slurm());
+    let port = ports::hold(ports::CONTROLLERS, 1);
+    for release in RELEASES {
+        let folder = cluster.folder.join(format!("slurm-{}", release.number()));
+        fs::create_dir_all(folder.join("state")).unwrap();
+        fs::copy(cluster.folder.join("slurm.key"), folder.join("slurm.key")).unwrap();
+        fs::write(folder.join("cgroup.conf"), "CgroupPlugin=disabled\n").unwrap();
+        let (name, folder_name) = (hostname(), folder.display());
+        let text = format!(
+            "ClusterName=try\nSlurmctldHost={name}(127.0.0.1)\nSlurmctldPort={}\n\
+             SlurmUser=root\nAuthType=auth/slurm\nCredType=auth/slurm\n\
+             StateSaveLocation={folder_name}/state\nSlurmctldPidFile={folder_name}/pid\n\
+             ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\n\
+             CommunicationParameters=NoInAddrAny,NoCtldInAddrAny\n\
+             NodeName=n1 NodeAddr=127.0.0.1\nPartitionName=main Nodes=ALL Default=YES\n",
+            port.first
+        );
+        let conf = folder.join("slurm.conf");
+        fs::write(&conf, text).unwrap();
+        let conf = conf.display().to_string();
+        let theirs = cluster.client().release(release).with("SLURM_CONF", &conf);
+        let log = cluster.log("slurmctld");
+        let slurmctld = theirs.clone().sack_at_default(&folder);
+        let _slurmctld = Foreign::start(&slurmctld, "slurmctld", &["-D"], &log);
+        // FLURM's socket is the only one that these clients see.
+        let client = theirs.user(ALICE);
+        eventually("Slurm's own controller answers", || {
+            let ran = client.run("scontrol", &["ping"]);
+            if ran.out.contains("is UP") { Ok(()) } else { Err((ran, fs::read_to_string(&log))) }
+        });
+        let id = client.sbatch(&["-o", "/dev/null", "-H"], "exit 0");
+        assert_eq!(client.job(id).get("UserId"), "nobody(65534)", "{release:?}");
+    }
     cluster.assert_healthy();
 }
 

@@ -47,4 +47,6 @@ pub use release::{Release, Unsupported};
 pub use sample::Gen;
 pub use schema::Schema;
 pub use view::{Json, Visitor};
-pub use wire::{Codec, FieldInfo, Record, Wire, predicate, schema_like, skip_like};
+pub use wire::{
+    Codec, Counted, FieldInfo, Record, Wire, count_of, predicate, schema_like, skip_like,
+};

@@ -147,6 +147,11 @@ impl Gen {
         usize::try_from(self.below(4)).expect("below four")
     }
 
+    /// The same for a count field.
+    pub fn few(&mut self) -> u32 {
+        u32::try_from(self.below(4)).expect("below four")
+    }
+
     /// `None` one time in four, otherwise the value made.
     pub fn maybe<T>(&mut self, make: impl FnOnce(&mut Self) -> T) -> Option<T> {
         (self.distinct || self.below(4) != 0).then(|| make(self))

@@ -54,6 +54,43 @@ pub trait Codec<T: Debug> {
     }
 }
 
+/// Elements without a count of their own, because an earlier field tells it: `#[wire(count = …)]`.
+pub trait Counted: Sized {
+    /// Appends the elements, which must be `count` many.
+    fn encode(&self, count: u32, w: &mut Writer);
+
+    /// Reads `count` elements.
+    fn decode(count: u32, r: &mut Reader<'_>) -> Result<Self, DecodeError>;
+
+    /// Invents `count` elements.
+    fn sample(count: u32, g: &mut Gen) -> Self;
+
+    /// Describes the layout in a release.
+    fn schema(release: Release, s: &mut Schema);
+}
+
+impl<T: Wire> Counted for Vec<T> {
+    fn encode(&self, count: u32, w: &mut Writer) {
+        assert_eq!(self.len(), count as usize, "as many elements as their count says");
+        self.iter().for_each(|element| element.encode(w));
+    }
+
+    fn decode(count: u32, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let count = r.check_count(count)?;
+        (0..count).map(|_| T::decode(r)).collect()
+    }
+
+    fn sample(count: u32, g: &mut Gen) -> Self {
+        (0..count).map(|_| T::sample(g)).collect()
+    }
+
+    fn schema(release: Release, s: &mut Schema) {
+        s.enter("[counted]");
+        T::schema(release, s);
+        s.leave();
+    }
+}
+
 /// A derived record's table of fields.
 pub trait Record: Wire {
     /// The record's name.
@@ -95,4 +132,10 @@ pub fn skip_like<T: Wire>(_: impl Fn() -> T, r: &mut Reader<'_>) -> Result<(), D
 #[doc(hidden)]
 pub fn schema_like<T: Wire>(_: impl Fn() -> T, release: Release, s: &mut Schema) {
     T::schema(release, s);
+}
+
+/// Applies a `count` function; exists so that the derive can name its types.
+#[doc(hidden)]
+pub fn count_of<T>(count: impl Fn(&T) -> u32, this: &T) -> u32 {
+    count(this)
 }

@@ -125,12 +125,16 @@ fn guarded(field: &Field, with_when: bool, statement: TokenStream) -> TokenStrea
 
 fn encode_field(_: &Declaration, field: &Field) -> TokenStream {
     let (name, kind) = (&field.name, &field.kind);
-    let statement = match (&field.constant, &field.codec) {
-        (Some(constant), _) => quote!(::flurm_wire::Wire::encode(&(#constant), w);),
-        (None, Some(codec)) => {
+    let statement = match (&field.constant, &field.codec, &field.count) {
+        (Some(constant), _, _) => quote!(::flurm_wire::Wire::encode(&(#constant), w);),
+        (None, Some(codec), _) => {
             quote!(<#codec as ::flurm_wire::Codec<#kind>>::encode(&this.#name, w);)
         }
-        (None, None) => quote!(<#kind as ::flurm_wire::Wire>::encode(&this.#name, w);),
+        (None, None, Some(count)) => {
+            let count = quote!(::flurm_wire::count_of(#count, this));
+            quote!(<#kind as ::flurm_wire::Counted>::encode(&this.#name, #count, w);)
+        }
+        (None, None, None) => quote!(<#kind as ::flurm_wire::Wire>::encode(&this.#name, w);),
     };
     let statement = match &field.when {
         Some(when) => {
@@ -144,10 +148,14 @@ fn encode_field(_: &Declaration, field: &Field) -> TokenStream {
 fn decode_field(declaration: &Declaration, field: &Field) -> TokenStream {
     let (name, kind) = (&field.name, &field.kind);
     let place = format!("{}.{}", declaration.name, name);
-    let value = match (&field.constant, &field.codec) {
-        (Some(constant), _) => quote!(::flurm_wire::skip_like(|| #constant, r)),
-        (None, Some(codec)) => quote!(<#codec as ::flurm_wire::Codec<#kind>>::decode(r)),
-        (None, None) => quote!(<#kind as ::flurm_wire::Wire>::decode(r)),
+    let value = match (&field.constant, &field.codec, &field.count) {
+        (Some(constant), _, _) => quote!(::flurm_wire::skip_like(|| #constant, r)),
+        (None, Some(codec), _) => quote!(<#codec as ::flurm_wire::Codec<#kind>>::decode(r)),
+        (None, None, Some(count)) => {
+            let count = quote!(::flurm_wire::count_of(#count, &this));
+            quote!(<#kind as ::flurm_wire::Counted>::decode(#count, r))
+        }
+        (None, None, None) => quote!(<#kind as ::flurm_wire::Wire>::decode(r)),
     };
     let value = quote!(#value.map_err(|error| error.within(#place))?);
     let statement = match &field.constant {
@@ -159,10 +167,13 @@ fn decode_field(declaration: &Declaration, field: &Field) -> TokenStream {
 
 fn schema_field(_: &Declaration, field: &Field) -> TokenStream {
     let (name, kind) = (field.name.to_string(), &field.kind);
-    let schema = match (&field.constant, &field.codec) {
-        (Some(constant), _) => quote!(::flurm_wire::schema_like(|| #constant, release, s)),
-        (None, Some(codec)) => quote!(<#codec as ::flurm_wire::Codec<#kind>>::schema(release, s)),
-        (None, None) => quote!(<#kind as ::flurm_wire::Wire>::schema(release, s)),
+    let schema = match (&field.constant, &field.codec, &field.count) {
+        (Some(constant), _, _) => quote!(::flurm_wire::schema_like(|| #constant, release, s)),
+        (None, Some(codec), _) => {
+            quote!(<#codec as ::flurm_wire::Codec<#kind>>::schema(release, s))
+        }
+        (None, None, Some(_)) => quote!(<#kind as ::flurm_wire::Counted>::schema(release, s)),
+        (None, None, None) => quote!(<#kind as ::flurm_wire::Wire>::schema(release, s)),
     };
     let name = if field.when.is_some() { format!("{name}?") } else { name };
     let statement = quote! {
@@ -188,7 +199,7 @@ fn view_field(field: &Field) -> TokenStream {
 
 fn sample_body(declaration: &Declaration) -> TokenStream {
     let (conditional, plain): (Vec<_>, Vec<_>) =
-        declaration.fields.iter().partition(|field| field.when.is_some());
+        declaration.fields.iter().partition(|field| field.when.is_some() || field.count.is_some());
     let statements = plain.into_iter().chain(conditional).map(sample_field);
     let mutable = mutable(declaration);
     quote! {
@@ -202,11 +213,15 @@ fn sample_body(declaration: &Declaration) -> TokenStream {
 
 fn sample_field(field: &Field) -> TokenStream {
     let (name, kind) = (&field.name, &field.kind);
-    let value = match (&field.constant, &field.sample, &field.codec) {
-        (Some(_), _, _) => return quote!(),
-        (None, Some(sample), _) => quote!((#sample)(g)),
-        (None, None, Some(codec)) => quote!(<#codec as ::flurm_wire::Codec<#kind>>::sample(g)),
-        (None, None, None) => quote!(<#kind as ::flurm_wire::Wire>::sample(g)),
+    let value = match (&field.constant, &field.sample, &field.codec, &field.count) {
+        (Some(_), _, _, _) => return quote!(),
+        (None, Some(sample), _, _) => quote!((#sample)(g)),
+        (None, None, Some(codec), _) => quote!(<#codec as ::flurm_wire::Codec<#kind>>::sample(g)),
+        (None, None, None, Some(count)) => {
+            let count = quote!(::flurm_wire::count_of(#count, &this));
+            quote!(<#kind as ::flurm_wire::Counted>::sample(#count, g))
+        }
+        (None, None, None, None) => quote!(<#kind as ::flurm_wire::Wire>::sample(g)),
     };
     guarded(field, true, quote!(this.#name = #value;))
 }
@@ -228,10 +243,11 @@ fn field_info(field: &Field) -> TokenStream {
         (None, _) => quote!(#kind),
     };
     let declared = declared.to_string().replace(' ', "");
-    let kind = match (&field.constant, &field.codec) {
-        (Some(_), _) => quote!("filler"),
-        (None, Some(codec)) => quote!(<#codec as ::flurm_wire::Codec<#kind>>::KIND),
-        (None, None) => quote!(<#kind as ::flurm_wire::Wire>::KIND),
+    let kind = match (&field.constant, &field.codec, &field.count) {
+        (Some(_), _, _) => quote!("filler"),
+        (None, Some(codec), _) => quote!(<#codec as ::flurm_wire::Codec<#kind>>::KIND),
+        (None, None, Some(_)) => quote!("counted"),
+        (None, None, None) => quote!(<#kind as ::flurm_wire::Wire>::KIND),
     };
     quote! {
         ::flurm_wire::FieldInfo {

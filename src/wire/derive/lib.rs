@@ -38,6 +38,7 @@
 //! | `as_ = Type` | encode through `<Type as Codec<FieldType>>` |
 //! | `constant = EXPR` | filler: the field's type must be `()`; the expression's type is its width |
 //! | `when = EXPR` | `fn(&Self, Release) -> bool`; looks at earlier fields only |
+//! | `count = EXPR` | `fn(&Self) -> u32` over earlier fields: the number of elements, which are sent without a count of their own |
 //! | `sample = EXPR` | `fn(&mut Gen) -> FieldType`: values for property tests, where `T::sample` would break a rule between fields |
 //!
 //! Several attributes may share one `#[wire(...)]`.

@@ -34,6 +34,7 @@ pub(crate) struct Field {
     pub(crate) codec: Option<Type>,
     pub(crate) constant: Option<Expr>,
     pub(crate) when: Option<Expr>,
+    pub(crate) count: Option<Expr>,
     pub(crate) sample: Option<Expr>,
 }
 
@@ -87,6 +88,7 @@ fn read_field(field: &syn::Field) -> Result<Field> {
         codec: None,
         constant: None,
         when: None,
+        count: None,
         sample: None,
     };
     for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("wire")) {
@@ -105,6 +107,7 @@ fn read_field_item(meta: &ParseNestedMeta<'_>, field: &mut Field) -> Result<()> 
         "as_" => field.codec = Some(meta.value()?.parse()?),
         "constant" => field.constant = Some(meta.value()?.parse()?),
         "when" => field.when = Some(meta.value()?.parse()?),
+        "count" => field.count = Some(meta.value()?.parse()?),
         "sample" => field.sample = Some(meta.value()?.parse()?),
         _ => return Err(meta.error("unknown attribute of a field")),
     }
@@ -121,6 +124,9 @@ fn check_field(field: &syn::Field, read: &Field) -> Result<()> {
     }
     if read.constant.is_some() && (read.codec.is_some() || read.default.is_some()) {
         return Err(Error::new_spanned(field, "a constant has no codec and no default"));
+    }
+    if read.count.is_some() && (read.codec.is_some() || read.constant.is_some()) {
+        return Err(Error::new_spanned(field, "a counted field has no codec and no constant"));
     }
     Ok(())
 }
@@ -215,6 +221,11 @@ mod tests {
             (
                 "struct A { #[wire(constant = 0u8)] a: u8 }",
                 "`constant` and the type `()` go together",
+            ),
+            ("struct A { n: u32, #[wire(count = Self::n)] a: Vec<u8> }", "accepted"),
+            (
+                "struct A { n: u32, #[wire(count = Self::n, as_ = B)] a: Vec<u8> }",
+                "a counted field has no codec and no constant",
             ),
         ];
         for (declaration, expected) in cases {

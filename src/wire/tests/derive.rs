@@ -123,3 +123,36 @@ fn samples_keep_to_what_the_release_has() {
         assert!(sample.flag || sample.extra == 9);
     }
 }
+
+/// A list whose length is told earlier.
+#[derive(Clone, Debug, PartialEq, Wire)]
+struct Told {
+    #[wire(sample = Gen::few)]
+    count: u32,
+    between: u8,
+    #[wire(count = Self::count)]
+    elements: Vec<u16>,
+}
+
+impl Told {
+    const fn count(&self) -> u32 {
+        self.count
+    }
+}
+
+#[test]
+fn elements_are_as_many_as_an_earlier_field_says() {
+    let told = Told { count: 2, between: 9, elements: vec![5, 6] };
+    let mut w = Writer::new(Release::NEWEST);
+    told.encode(&mut w);
+    assert_eq!(w.bytes(), [0, 0, 0, 2, 9, 0, 5, 0, 6]);
+    let read = |bytes: &[u8]| Told::decode(&mut Reader::new(Release::NEWEST, bytes));
+    assert_eq!(read(w.bytes()), Ok(told));
+    assert!(read(&[0, 0, 0, 3, 9, 0, 5, 0, 6]).is_err());
+    assert!(read(&[0xff, 0xff, 0xff, 0xff, 9]).is_err(), "a false count costs nothing");
+    assert_eq!(Schema::of::<Told>(Release::NEWEST).rows()[2], "elements.[counted] u16");
+    for seed in 0..50 {
+        let sample = Told::sample(&mut Gen::new(Release::NEWEST, seed));
+        assert_eq!(sample.elements.len(), sample.count as usize);
+    }
+}

@@ -24,6 +24,7 @@ pub mod sack;
 mod sample;
 mod schema;
 pub mod text;
+pub mod token;
 mod view;
 mod wire;
 

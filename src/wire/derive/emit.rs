@@ -108,6 +108,7 @@ fn range_condition(range: Range) -> Option<TokenStream> {
         (0, LAST) => None,
         (0, _) => Some(quote!(release <= #until)),
         (_, LAST) => Some(quote!(release >= #since)),
+        (first, last) if first == last => Some(quote!(release == #since)),
         _ => Some(quote!((release >= #since && release <= #until))),
     }
 }

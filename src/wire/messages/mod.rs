@@ -2,12 +2,15 @@
 
 mod admin;
 mod answer;
+mod container;
 mod control;
 mod crontab;
+mod daemon;
 mod federation;
 mod job;
 mod priority;
 mod query;
+mod step;
 mod topology;
 mod usage;
 
@@ -17,8 +20,15 @@ pub use admin::{
     Triggers,
 };
 pub use answer::{RcMsg, ReturnCode};
+pub use container::{
+    ContainerDelete, ContainerExec, ContainerSignal, ContainerStarted, ContainerState,
+};
 pub use control::{ConfigFile, ConfigRequest, ConfigResponse, ControlStatus, PingSlurmd, Shutdown};
 pub use crontab::{CrontabRequest, CrontabResponse, CrontabUpdate, CrontabUpdateResponse};
+pub use daemon::{
+    EnergyRequest, ForwardData, NetworkCallerId, NetworkCallerIdAnswer, NodeAddrs, NodeAddrsAnswer,
+    NodeEnergy, NodeGres, NodeHealth, NodeResources, ResourceLayout, RunPowerAction, SlurmdStatus,
+};
 pub use federation::{
     Dependency, MultiMessage, SendDependency, SiblingHead, SiblingMessage, UpdateOriginDependency,
 };
@@ -35,6 +45,11 @@ pub use query::{
     BatchScript, FedInfo, HostlistExpansion, InfoRequest, JobIdRequest, JobIdResponse,
     JobInfoRequest, JobQuery, JobState, JobStateRequest, JobStateResponse, JobUserInfoRequest,
     LastUpdate, NodeInfoSingleRequest, ReservationInfoRequest, SelectedJob, StepInfoRequest,
+};
+pub use step::{
+    ContainerQuery, ContainerSteps, JobMemUsage, LaunchedTasks, NetForward, Reattached,
+    SbcastNodes, SrunNodes, SrunUserMsg, StepComplete, StepPids, StepStat, StepsDrainedSubscribe,
+    StepsOfLostNodes, SuspendProcesses, TaskExit, UpdateJobMem, UpdateStep, UpdatedJobMem,
 };
 pub use topology::{
     Block, Placement, Ring, Switch, TOPOLOGY_BLOCK, TOPOLOGY_FLAT, TOPOLOGY_RING, TOPOLOGY_TORUS,

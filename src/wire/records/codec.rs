@@ -243,3 +243,35 @@ impl<T: Wire + Debug> Codec<Option<T>> for Flag255 {
         <Flag8 as Codec<Option<T>>>::schema(release, s);
     }
 }
+
+/// A 16-bit flag that says whether the value follows.
+pub(super) struct Flag16;
+
+impl<T: Wire + Debug> Codec<Option<T>> for Flag16 {
+    const KIND: &'static str = "u16?";
+
+    fn encode(value: &Option<T>, w: &mut Writer) {
+        w.u16(u16::from(value.is_some()));
+        if let Some(value) = value {
+            value.encode(w);
+        }
+    }
+
+    fn decode(r: &mut Reader<'_>) -> Result<Option<T>, DecodeError> {
+        if r.u16()? == 0 { Ok(None) } else { T::decode(r).map(Some) }
+    }
+
+    fn sample(g: &mut Gen) -> Option<T> {
+        g.maybe(T::sample)
+    }
+
+    fn view(value: &Option<T>, v: &mut dyn Visitor) {
+        <Flag8 as Codec<Option<T>>>::view(value, v);
+    }
+
+    fn schema(release: Release, s: &mut Schema) {
+        s.enter("u16?");
+        T::schema(release, s);
+        s.leave();
+    }
+}

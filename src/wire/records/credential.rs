@@ -1,9 +1,12 @@
 //! The job credential: what a controller signs and a node checks before it starts anything.
 #![expect(missing_docs, reason = "fields carry Slurm's own names")]
 
+use std::borrow::Cow;
+
 use super::gres::{GresJobState, GresStepState};
 use super::runs::{CoreRuns, Runs};
 use crate::codec::Count16;
+use crate::token;
 use crate::{
     Bits, Codec, DecodeError, Gen, Mem, Reader, Release, Schema, StepId, UnixTime, Visitor, Wire,
     WireAddr, Writer,
@@ -41,19 +44,17 @@ pub struct SignedCredential {
 }
 
 impl Credential {
-    /// What every token begins with: `{"` in base64url.
-    const TOKEN_START: &'static [u8] = b"eyJ";
-
-    /// A token where one stands. Slurm knows from its configuration what to expect; the bytes tell
-    /// as well, because a body begins with a step id, which no token's length and letters fit.
-    fn token(r: &Reader<'_>) -> Option<String> {
-        let mut r = r.clone();
-        let text = r.block().ok().filter(|_| r.release() >= Release::V23_11)?.strip_suffix(&[0])?;
-        let of_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
-        let dots = text.iter().filter(|byte| **byte == b'.').count();
-        let is_token =
-            text.starts_with(Self::TOKEN_START) && dots == 2 && text.iter().all(of_token);
-        is_token.then(|| crate::text::from_bytes(text))
+    /// What it allows: a token's payload, packed in `release`, where it is one, and `None` if that is
+    /// no credential. What a token says counts only once it is verified.
+    pub fn body(&self, release: Release) -> Option<Cow<'_, CredentialBody>> {
+        let text = match self {
+            Self::Signed(signed) => return Some(Cow::Borrowed(&signed.body)),
+            Self::Token(text) => text,
+        };
+        let payload = token::payload(text)?;
+        let mut r = Reader::new(release, &payload);
+        let body = CredentialBody::decode(&mut r).ok()?;
+        r.finish().ok().map(|()| Cow::Owned(body))
     }
 }
 
@@ -80,10 +81,10 @@ impl Wire for Credential {
     }
 
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        match Self::token(r) {
-            Some(token) => r.block().map(|_| Self::Token(token)),
-            None => SignedCredential::decode(r).map(Self::from),
+        if token::comes_next(r) {
+            return String::decode(r).map(Self::Token);
         }
+        SignedCredential::decode(r).map(Self::from)
     }
 
     fn view(&self, v: &mut dyn Visitor) {
@@ -95,7 +96,8 @@ impl Wire for Credential {
 
     fn sample(g: &mut Gen) -> Self {
         if g.release() >= Release::V23_11 && g.below(4) == 0 {
-            return Self::Token(format!("eyJhbGciOiJIUzI1NiJ9.eyJ{}.c2ln", g.below(1000)));
+            let body = CredentialBody::sample(g);
+            return Self::Token(token::sample(g, &body.signed_bytes(g.release())));
         }
         SignedCredential::sample(g).into()
     }
@@ -173,8 +175,11 @@ impl CredentialBody {
 
 /// What cred/none signs with before 23.11, the one signature that is sent without a final NUL.
 pub const FAKE_SIGNATURE: &str = "fake signature";
+/// The same with its NUL, as later daemons send it to peers before 23.11.
+const FAKE_WITH_NUL: &str = "fake signature\0";
 
-/// A signature as text, or none as from cred/none since 23.11.
+/// A signature as text, or none as from cred/none since 23.11. Where a NUL tells two forms apart, it
+/// is part of the text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Signature(pub Option<String>);
 
@@ -195,7 +200,11 @@ impl Wire for Signature {
         if fake && r.release() < Release::V23_11 {
             return r.block().map(|_| Self(Some(FAKE_SIGNATURE.to_owned())));
         }
-        Wire::decode(r).map(Self)
+        let text: Option<String> = Wire::decode(r)?;
+        if text.as_deref() == Some(FAKE_SIGNATURE) && r.release() < Release::V23_11 {
+            return Ok(Self(Some(FAKE_WITH_NUL.to_owned())));
+        }
+        Ok(Self(text))
     }
 
     fn view(&self, v: &mut dyn Visitor) {
@@ -262,6 +271,15 @@ impl Codec<PartitionAndSwitch> for TextBeforeSwitch {
         let name = parts.next().map(crate::text::from_bytes);
         let hidden = parts.next().unwrap_or_default().to_vec();
         Ok(PartitionAndSwitch { name, hidden })
+    }
+
+    fn view(value: &PartitionAndSwitch, v: &mut dyn Visitor) {
+        v.record_begin("PartitionAndSwitch");
+        v.field("name");
+        value.name.view(v);
+        v.field("hidden");
+        v.bytes(&value.hidden);
+        v.record_end();
     }
 
     fn sample(g: &mut Gen) -> PartitionAndSwitch {

@@ -121,6 +121,44 @@ pub struct GresNodeRecord {
     pub unique_id: Option<String>,
 }
 
+/// What a node has of one generic resource, and how much of it is in use. Part of `NodeStateRecord`.
+#[derive(Clone, Debug, PartialEq, Wire)]
+pub struct GresNodeState {
+    #[wire(constant = GRES_MAGIC)]
+    pub magic: (),
+    pub plugin_id: u32,
+    pub config_flags: u32,
+    pub gres_cnt_avail: u64,
+    /// Bits of the bitmap of what is in use, which is not sent itself.
+    pub gres_bitmap_size: u16,
+    #[wire(sample = few)]
+    pub topo_cnt: u16,
+    #[wire(count = Self::topologies)]
+    pub topo: Vec<GresTopology>,
+    pub topo_gres_cnt_alloc: Vec<u64>,
+    pub topo_gres_cnt_avail: Vec<u64>,
+    pub topo_type_id: Vec<u32>,
+    pub topo_type_name: Vec<Option<String>>,
+}
+
+impl GresNodeState {
+    fn topologies(&self) -> u32 {
+        u32::from(self.topo_cnt)
+    }
+}
+
+/// Which cores of a node are near to which of a generic resource.
+#[derive(Clone, Debug, PartialEq, Eq, Wire)]
+pub struct GresTopology {
+    pub core_bitmap: Option<Bits>,
+    pub gres_bitmap: Option<Bits>,
+    pub res_core_bitmap: Option<Bits>,
+}
+
+fn few(g: &mut Gen) -> u16 {
+    u16::try_from(g.few()).expect("below four")
+}
+
 /// The list in kill and prolog requests: a 16-bit count before 25.05, a list that may be absent
 /// since.
 pub(super) struct PrepList;

@@ -2,10 +2,11 @@
 #![expect(missing_docs, reason = "fields carry Slurm's own names")]
 
 use super::SelectJobInfo;
-use super::codec::{Counted, RestAfterFlag};
+use super::codec::Counted;
 use super::credential::{Credential, VersionedCredential};
 use super::gres::{GresPrep, PrepList};
 use super::runs::Runs;
+use super::step_manager::StepManagerState;
 use crate::codec::Flag8;
 use crate::{JobRef, List, NO_VAL, StepId, UnixTime, Wire};
 
@@ -130,9 +131,9 @@ pub struct PrologLaunch {
     pub cred: Box<Credential>,
     #[wire(until = V23_02)]
     pub user_name: Option<String>,
-    /// The job's, nodes' and partition's state for a step manager, which is not understood here.
-    #[wire(since = V24_05, as_ = RestAfterFlag)]
-    pub step_manager: Option<Vec<u8>>,
+    /// For the node whose daemon manages the job's steps.
+    #[wire(since = V24_05, as_ = Flag8)]
+    pub step_manager: Option<Box<StepManagerState>>,
 }
 
 /// A node is prepared for a job, or failed to be. 6018.

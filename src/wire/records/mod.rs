@@ -9,8 +9,10 @@ mod credential;
 mod front_end;
 mod gres;
 mod job_desc;
+mod job_details;
 mod job_info;
 mod launch;
+mod launch_tasks;
 mod license_info;
 mod listing;
 mod node_info;
@@ -18,8 +20,11 @@ mod partition_info;
 mod registration;
 mod reservation_info;
 mod runs;
+mod sbcast;
 mod stats;
+mod step_create;
 mod step_info;
+mod step_manager;
 #[cfg(test)]
 mod tests;
 mod update;
@@ -36,12 +41,14 @@ pub use credential::{
 };
 pub use front_end::{FrontEndInfo, UpdateFrontEnd};
 pub use gres::{
-    GRES_MAGIC, GresJobNodes, GresJobState, GresNodeConfig, GresNodeRecord, GresPrep,
-    GresPrepNodes, GresStepNodes, GresStepState,
+    GRES_MAGIC, GresJobNodes, GresJobState, GresNodeConfig, GresNodeRecord, GresNodeState,
+    GresPrep, GresPrepNodes, GresStepNodes, GresStepState, GresTopology,
 };
 pub use job_desc::{CronEntry, JobDesc, JobDescList, NOBODY};
+pub use job_details::JobStateDetails;
 pub use job_info::{JobInfo, JobInfoBrief, JobResources, MultiCore};
 pub use launch::{BatchJobLaunch, KillJob, PrologComplete, PrologLaunch};
+pub use launch_tasks::{JobOption, JobOptions, LaunchTasks, NodeTasks, Reattach};
 pub use license_info::LicenseInfo;
 pub use listing::{
     FrontEndInfoMsg, JobInfoMsg, LicenseInfoMsg, NodeInfoMsg, PartitionInfoMsg, ReservationInfoMsg,
@@ -52,8 +59,16 @@ pub use partition_info::{JobDefault, PartitionInfo};
 pub use registration::{NodeRegistration, NodeRegistrationAnswer, TresRecord};
 pub use reservation_info::{ReservationInfo, ReservedCores};
 pub use runs::{CoreRuns, Runs};
+pub use sbcast::{FileBcast, SbcastAnswer, SbcastBody, SbcastCredential};
 pub use stats::{Stats, StatsRequest};
+pub use step_create::{
+    LaunchParams, SWITCH_NONE, StepCreate, StepCreated, StepLayout, StepLayoutAnswer, SwitchJobInfo,
+};
 pub use step_info::{StepInfo, StepManagerJob};
+pub use step_manager::{
+    ArrayState, FedState, JobStateRecord, LimitSet, NodeStateRecord, PartStateRecord,
+    StepManagerState, StepStateRecord,
+};
 pub use update::{
     DeletePartition, ReservationName, UpdateNode, UpdatePartition, UpdateReservation,
 };

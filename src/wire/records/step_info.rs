@@ -2,7 +2,7 @@
 #![expect(missing_docs, reason = "fields carry Slurm's own names")]
 
 use super::SelectJobInfo;
-use crate::{Bits, StepId, UnixTime, Wire};
+use crate::{Bits, JobRef, StepId, UnixTime, Wire};
 
 /// A step as listings show it. Part of 2006.
 #[derive(Clone, Debug, PartialEq, Wire)]
@@ -63,6 +63,6 @@ pub struct StepInfo {
 /// A job whose steps a step manager on one of its nodes looks after.
 #[derive(Clone, Debug, PartialEq, Eq, Wire)]
 pub struct StepManagerJob {
-    pub job: crate::JobRef,
+    pub job: JobRef,
     pub stepmgr: Option<String>,
 }

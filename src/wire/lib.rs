@@ -14,6 +14,7 @@ pub mod frame;
 pub mod hash;
 pub mod header;
 mod ids;
+pub mod io_channel;
 mod kinds;
 pub mod messages;
 pub mod names;

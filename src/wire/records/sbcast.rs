@@ -126,11 +126,6 @@ impl Wire for SbcastCredential {
         s.enter("signature");
         Signature::schema(release, s);
         s.leave();
-        if release >= Release::V23_11 {
-            s.enter("or");
-            s.kind("token");
-            s.leave();
-        }
     }
 }
 

@@ -2,6 +2,9 @@
 //! `FUZZ_SEED` lengthen and move it; a failure names the seed that repeats it.
 
 use flurm_wire::frame::{self, LENGTH_BYTES};
+use flurm_wire::io_channel::{self, Introduction};
+use flurm_wire::records::Credential;
+use flurm_wire::token;
 use flurm_wire::{AuthBlock, Gen, Header, Message, Release, Wire};
 
 /// Cases of a plain test run.
@@ -82,6 +85,36 @@ fn nothing_a_peer_sends_does_harm() {
     }
 }
 
+/// What a step daemon may send instead of its introduction and its tasks' output.
+fn try_channel(bytes: &[u8]) {
+    if let Ok(introduction) = Introduction::from_bytes(bytes) {
+        let again = introduction.to_bytes();
+        let reread = Introduction::from_bytes(&again[io_channel::INIT_LENGTH_BYTES..]);
+        assert_eq!(reread, Ok(introduction));
+    }
+    if let Ok(Some((header, payload, used))) = io_channel::split(bytes) {
+        assert_eq!(payload.len(), usize::from(header.length));
+        assert!(used <= bytes.len());
+    }
+}
+
+/// Signatures and tokens of other people, whose claims may be of any shape.
+#[test]
+fn damaged_tokens_do_no_harm() {
+    let (first, cases) = (setting("FUZZ_SEED", 1), setting("FUZZ_CASES", CASES));
+    for seed in first..first + cases {
+        let mut g = Gen::new(Release::NEWEST, seed);
+        let Credential::Token(text) = Credential::sample(&mut g) else { continue };
+        let mut bytes = text.into_bytes();
+        damage(&mut bytes, &mut g);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let claims = token::claims(&text);
+        drop((token::payload(&text), token::net_addrs(&text), token::sbcast_body(&text)));
+        drop((claims.as_ref().and_then(token::identity), token::sluid_of(&text)));
+        drop(Credential::Token(text).body(Release::NEWEST));
+    }
+}
+
 #[test]
 fn random_bytes_do_no_harm() {
     let (first, cases) = (setting("FUZZ_SEED", 1), setting("FUZZ_CASES", CASES));
@@ -96,5 +129,6 @@ fn random_bytes_do_no_harm() {
         let mut r = flurm_wire::Reader::new(release, &bytes);
         drop(AuthBlock::decode(&mut r));
         try_frame(&bytes);
+        try_channel(&bytes);
     }
 }

@@ -1,8 +1,6 @@
 //! Forwarding and answers that ride along: a header carries the answers of other nodes, each with a
 //! body of any type.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at a surprise")]
-
 use std::collections::BTreeSet;
 
 use flurm_wire::frame::{self, LENGTH_BYTES};

@@ -1,4 +1,5 @@
-//! The channel between a step daemon and srun (or sattach) that carries the tasks' input and output.
+//! The channel between a step daemon and srun, or sattach, that carries the tasks' input and
+//! output.
 //!
 //! A step daemon connects to srun and introduces its node once; then both sides send frames of a
 //! header of ten bytes and a payload. A payload of no bytes ends the stream. Pure functions: bytes

@@ -1,6 +1,7 @@
 //! JSON web tokens that stand where a credential would: auth/slurm makes one for a launch, for
 //! sbcast and for nodes' addresses. Reads what they claim and says what the latter two must claim.
-//! Neither signs nor verifies: a claim counts only once whoever holds the key has verified the token.
+//! Neither signs nor verifies: a claim counts only once whoever holds the key has verified the
+//! token.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -83,8 +84,8 @@ pub fn sbcast_body(token: &str) -> Option<SbcastBody> {
     })
 }
 
-/// The claims of a credential of nodes' addresses, beside those about its maker, in both forms that Slurm writes: the older by
-/// address, the newer by name. `names` are the nodes of `addrs` in order.
+/// The claims of a credential of nodes' addresses, beside those about its maker, in both forms that
+/// Slurm writes: the older by address, the newer by name. `names` are the nodes of `addrs` in order.
 pub fn net_claims(addrs: &NodeAddrs, names: &[String]) -> Claims {
     let (mut by_addr, mut by_name) = (Claims::new(), Vec::new());
     for (name, addr) in names.iter().zip(&addrs.node_addrs) {

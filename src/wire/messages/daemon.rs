@@ -42,8 +42,8 @@ pub struct RunPowerAction {
     pub file_env_name: Option<String>,
 }
 
-/// The addresses of nodes. 3016, 23.11 and later, which names nodes only; and what the credential in
-/// 3017, in step layouts and in forwarding holds.
+/// The addresses of nodes. 3016, 23.11 and later, which names nodes only; and what the credential
+/// in 3017, in step layouts and in forwarding holds.
 #[derive(Clone, Debug, PartialEq, Eq, Wire)]
 pub struct NodeAddrs {
     /// The nodes' addresses.

@@ -44,8 +44,8 @@ pub struct SignedCredential {
 }
 
 impl Credential {
-    /// What it allows: a token's payload, packed in `release`, where it is one, and `None` if that is
-    /// no credential. What a token says counts only once it is verified.
+    /// What it allows: a token's payload, packed in `release`, where it is one, and `None` if that
+    /// is no credential. What a token says counts only once it is verified.
     pub fn body(&self, release: Release) -> Option<Cow<'_, CredentialBody>> {
         let text = match self {
             Self::Signed(signed) => return Some(Cow::Borrowed(&signed.body)),
@@ -178,8 +178,8 @@ pub const FAKE_SIGNATURE: &str = "fake signature";
 /// The same with its NUL, as later daemons send it to peers before 23.11.
 const FAKE_WITH_NUL: &str = "fake signature\0";
 
-/// A signature as text, or none as from cred/none since 23.11. Where a NUL tells two forms apart, it
-/// is part of the text.
+/// A signature as text, or none as from cred/none since 23.11. Where a NUL tells two forms apart,
+/// it is part of the text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Signature(pub Option<String>);
 

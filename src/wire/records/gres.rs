@@ -121,7 +121,7 @@ pub struct GresNodeRecord {
     pub unique_id: Option<String>,
 }
 
-/// What a node has of one generic resource, and how much of it is in use. Part of `NodeStateRecord`.
+/// What a node has of one generic resource, and how much is in use. Part of `NodeStateRecord`.
 #[derive(Clone, Debug, PartialEq, Wire)]
 pub struct GresNodeState {
     #[wire(constant = GRES_MAGIC)]

@@ -185,7 +185,7 @@ pub struct Reattach {
     #[wire(since = V25_05)]
     pub tls_cert: Option<String>,
     pub step_id: StepId,
-    /// What the nodes prove themselves with on the I/O channel; before 23.11 the signature of `cred`.
+    /// What nodes prove themselves with on the I/O channel; before 23.11 the signature of `cred`.
     #[wire(since = V23_11)]
     pub io_key: Option<String>,
     #[wire(as_ = Count16)]

@@ -271,3 +271,86 @@ fn a_step_manager_is_told_of_the_job_its_nodes_and_its_partition() {
         assert_eq!(gpu.topo_type_name, vec![Some("fast".to_owned()); gpu.topo.len()], "{release}");
     }
 }
+
+/// Between the recorded releases, the daemons of the next newer one spoke to peers of the older.
+const BETWEEN: [Release; 5] =
+    [Release::V23_02, Release::V23_11, Release::V24_05, Release::V25_05, Release::V25_11];
+
+/// `srun -n1 -w n2 hostname`, with n2 registered as of the older release.
+#[test]
+fn a_launch_looks_the_same_in_the_releases_between() {
+    for release in BETWEEN {
+        let launch = launch(release, "6001_to_node.hex");
+        assert_eq!((&launch.argv[..], launch.ntasks), (&["hostname".to_owned()][..], 1));
+        assert_eq!(text(&launch.complete_nodelist), "n2", "{release}");
+        assert_eq!(launch.tasks[0].global_task_ids, [0], "{release}");
+        assert_eq!(text(&launch.options.tag), "job_options", "{release}");
+        assert_eq!((launch.resp_port.len(), launch.io_port.len()), (1, 1), "{release}");
+        let body = body_of(launch.cred.release.unwrap_or(release), &launch.cred.credential);
+        assert_eq!((text(&body.step_hostlist), body.job_ntasks), ("n2", 1), "{release}");
+    }
+}
+
+#[test]
+fn answers_about_steps_look_the_same_in_the_releases_between() {
+    for release in BETWEEN {
+        let created = created(release, "5002_answer.hex");
+        assert_eq!(created.step_id.step_id, 1, "{release}");
+        let layout = created.step_layout.expect("a layout");
+        assert_eq!((text(&layout.node_list), &layout.tids[..]), ("n2", &[vec![0]][..]));
+        let body = body_of(release, &created.cred.expect("a credential"));
+        assert_eq!((text(&body.job_hostlist), body.job_nhosts), ("n[1-2]", 2), "{release}");
+        let (_, Message::ResponseStepLayout(answer)) = read(release, "5022_answer.hex") else {
+            panic!("{release}: no layout");
+        };
+        let layout = answer.layout.expect("a layout");
+        assert_eq!((layout.start_protocol_ver, layout.task_cnt), (release.version(), 2));
+        assert_eq!(layout.tids, [[0], [1]], "{release}");
+        let (_, Message::ResponseJobStepPids(pids)) = read(release, "5028_answer.hex") else {
+            panic!("{release}: no processes");
+        };
+        assert_eq!((text(&pids.node_name), pids.pids.len()), ("n2", 1), "{release}");
+        let (_, Message::ResponseJobSbcastCred(answer)) = read(release, "4024_answer.hex") else {
+            panic!("{release}: no credential");
+        };
+        let SbcastCredential::Signed(body, _) = &answer.sbcast_cred else {
+            panic!("{release}: a token without auth/slurm");
+        };
+        assert_eq!([&answer.node_list, &body.nodes].map(text), ["n[1-2]"; 2], "{release}");
+    }
+}
+
+#[test]
+fn a_step_manager_is_told_the_same_in_the_releases_between() {
+    for release in [Release::V24_05, Release::V25_05, Release::V25_11] {
+        let name = "6017_to_node_step_manager.hex";
+        let (_, Message::RequestLaunchProlog(prolog)) = read(release, name) else {
+            panic!("{release}: no prolog");
+        };
+        let state = prolog.step_manager.expect("told everything");
+        let strings = [&state.job.name, &state.job.nodes, &state.job.partition];
+        assert_eq!(strings.map(text), ["sm.sh", "n[1-2]", "debug"], "{release}");
+        let details = state.job.details.as_ref().expect("details");
+        assert_eq!((details.min_nodes, details.argv.len()), (2, 1), "{release}");
+        let names: Vec<_> =
+            state.nodes.iter().flatten().map(|node| (text(&node.name), node.port)).collect();
+        assert_eq!(names, [("n1", 17001), ("n2", 17002)], "{release}");
+        assert_eq!(text(&state.partition.nodes), "n1,n2", "{release}");
+    }
+}
+
+#[test]
+fn a_jobs_resources_are_told_node_by_node() {
+    for release in [Release::V25_11, Release::V26_05] {
+        let (_, Message::ResponseResourceLayout(layout)) = read(release, "4008_answer.hex") else {
+            panic!("{release}: no resources");
+        };
+        let nodes = layout.nodes.expect("its nodes");
+        let shapes: Vec<_> = nodes
+            .iter()
+            .map(|node| (text(&node.node), node.sockets_per_node, node.cores_per_socket))
+            .collect();
+        assert_eq!(shapes, [("n1", 2, 2), ("n2", 4, 1)], "{release}");
+        assert_eq!((nodes[0].mem_alloc, text(&nodes[0].core_bitmap)), (20, "0x1"), "{release}");
+    }
+}

@@ -102,7 +102,7 @@ async fn respond<E: Env>(daemon: &NodeDaemon<E>, frame: &Frame<'_>) -> (Message,
         return (code(Errno::ESLURM_USER_ID_MISSING), uid);
     }
     match frame.message() {
-        Ok(message) => (act(daemon, message).await, uid),
+        Ok(message) => (act(daemon, frame.header.release, message).await, uid),
         Err(error) => {
             tracing::info!(msg_type, "refused a message: {error}");
             (code(Errno::ESLURM_PROTOCOL_INCOMPLETE_PACKET), uid)
@@ -110,14 +110,16 @@ async fn respond<E: Env>(daemon: &NodeDaemon<E>, frame: &Frame<'_>) -> (Message,
     }
 }
 
-async fn act<E: Env>(daemon: &NodeDaemon<E>, message: Message) -> Message {
+async fn act<E: Env>(daemon: &NodeDaemon<E>, release: Release, message: Message) -> Message {
     match message {
         Message::RequestPing => ping(daemon).await,
         Message::RequestNodeRegistrationStatus => {
             detach::<E>(node_register::register_now(daemon.clone()));
             code(Errno::SLURM_SUCCESS)
         }
-        Message::RequestBatchJobLaunch(launch) => code(launch_batch(daemon, *launch).await),
+        Message::RequestBatchJobLaunch(launch) => {
+            code(launch_batch(daemon, release, *launch).await)
+        }
         Message::RequestTerminateJob(kill)
         | Message::RequestKillTimelimit(kill)
         | Message::RequestKillPreempted(kill)
@@ -140,11 +142,15 @@ async fn ping<E: Env>(daemon: &NodeDaemon<E>) -> Message {
     })
 }
 
-async fn launch_batch<E: Env>(daemon: &NodeDaemon<E>, launch: BatchJobLaunch) -> Errno {
+async fn launch_batch<E: Env>(
+    daemon: &NodeDaemon<E>,
+    release: Release,
+    launch: BatchJobLaunch,
+) -> Errno {
     if !daemon.registrar().is_introduced() {
         return TRY_AGAIN;
     }
-    let credential = match open_credential(daemon, &launch).await {
+    let credential = match open_credential(daemon, release, &launch).await {
         Ok(credential) => credential,
         Err(text) => {
             tracing::warn!("refused a launch: {text}");
@@ -185,9 +191,10 @@ async fn launch_batch<E: Env>(daemon: &NodeDaemon<E>, launch: BatchJobLaunch) ->
 /// A credential must be signed by SlurmUser or root, name this node, and be about the same job.
 async fn open_credential<E: Env>(
     daemon: &NodeDaemon<E>,
+    message_release: Release,
     launch: &BatchJobLaunch,
 ) -> Result<CredentialBody, String> {
-    let release = launch.cred.release.unwrap_or(Release::NEWEST);
+    let release = launch.cred.release.unwrap_or(message_release);
     let opened = daemon.setup().auth().open_credential(&launch.cred.credential, release).await;
     let body = opened?;
     let hosts = body.job_hostlist.as_deref().unwrap_or("");

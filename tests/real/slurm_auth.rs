@@ -223,7 +223,51 @@ fn a_node_daemon_takes_no_orders_from_a_user() {
     cluster.assert_healthy();
 }
 
-/// Slurm's own daemon of a release, which lives in a side root with a `/run` of its own.
+#[test]
+fn clients_may_bring_their_names_and_use_the_other_hash() {
+    if against_slurm() {
+        return;
+    }
+    let shape = Shape::small().auth_slurm().line("AuthInfo=use_client_ids,ttl=120");
+    let cluster = Cluster::start(&shape.line("HashPlugin=hash/sha3"));
+    for release in RELEASES {
+        let client = alice(&cluster, release);
+        let id = client.sbatch(&["-o", "who"], "id -un");
+        assert_eq!(ended(&client, id).get("UserId"), "nobody(65534)");
+        assert_eq!(fs::read_to_string(cluster.work().join("who")).unwrap(), "nobody\n");
+    }
+    let request = Recorded::submission(&cluster);
+    assert_eq!(request.payload()[0], 4, "clients of 24.11 hash as the file says");
+    let claims = request.token_claims();
+    assert!(claims.contains(r#""name":"nobody""#), "{claims}");
+    cluster.assert_healthy();
+}
+
+#[test]
+fn a_node_with_nothing_but_the_key_gets_its_configuration() {
+    if against_slurm() {
+        return;
+    }
+    let shape = Shape::small().nodes(1).auth_slurm();
+    let cluster = Cluster::start(&shape.line("SlurmctldParameters=enable_configless"));
+    cluster.stop("n1");
+    let text = fs::read_to_string(cluster.slurm_conf()).unwrap();
+    let port = text.lines().find_map(|line| line.strip_prefix("SlurmctldPort=")).unwrap();
+    // Its own /run, because it is not told that the sockets of this cluster are elsewhere.
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--mount", "sh", "-c", "mount -t tmpfs none /run && exec \"$@\"", "sh"]);
+    command.arg(flurm_tests::cluster::binary("flurmd")).args(["-D", "-N", "n1"]);
+    command.args(["--conf-server", &format!("127.0.0.2:{port}")]).current_dir("/");
+    command.env_remove("SLURM_CONF").env("SLURM_SACK_KEY", cluster.folder.join("slurm.key"));
+    let node = Foreign(Daemon::start(command, &cluster.log("n1")));
+    cluster.wait_idle();
+    let client = alice(&cluster, Release::V24_11);
+    let id = client.sbatch(&["-o", "/dev/null"], "exit 3");
+    assert_eq!(ended(&client, id).get("ExitCode"), "3:0", "the step daemon reports with the key");
+    drop(node);
+}
+
+/// A daemon beside the cluster's own; it ends with the test.
 struct Foreign(Daemon);
 
 impl Drop for Foreign {
@@ -376,10 +420,15 @@ impl Recorded {
         self
     }
 
+    /// What the token says.
+    fn token_claims(&self) -> String {
+        let claims = URL_SAFE_NO_PAD.decode(self.token.split('.').nth(1).unwrap()).unwrap();
+        String::from_utf8(claims).unwrap()
+    }
+
     /// The hash block in the token.
     fn payload(&self) -> Vec<u8> {
-        let claims = URL_SAFE_NO_PAD.decode(self.token.split('.').nth(1).unwrap()).unwrap();
-        let claims = String::from_utf8(claims).unwrap();
+        let claims = self.token_claims();
         let (_, after) = claims.split_once(r#""payload":""#).unwrap();
         STANDARD.decode(after.split('"').next().unwrap()).unwrap()
     }

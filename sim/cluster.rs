@@ -287,6 +287,43 @@ impl Cluster {
         self.state.borrow().services.get(&key).is_some_and(|service| service.process.is_some())
     }
 
+    /// What stands and what does not, for people. Empty while the cluster itself is being changed.
+    pub fn state_lines(&self, w: &world::World) -> Vec<String> {
+        let Ok(state) = self.state.try_borrow() else { return Vec::new() };
+        let name = |id: MachineId| w.machine(id).name.clone();
+        let mut lines = Vec::new();
+        for ((machine, service), facts) in &state.services {
+            let what = match (facts.process, facts.holds) {
+                (Some(_), _) => format!("runs, start {}", facts.starts),
+                (None, 0) => "is down".to_owned(),
+                (None, holds) => format!("is held down by {holds} faults"),
+            };
+            lines.push(format!("service  {:<8} {service} {what}", name(*machine)));
+        }
+        for fault in &state.link_faults {
+            let (source, target, link) = (name(fault.source), name(fault.target), fault.link);
+            let what = match link {
+                Link { cut: true, .. } => "is cut".to_owned(),
+                Link { loss, delay, .. } => {
+                    format!("loses {:.0} %, adds {} ms", loss * 100.0, delay / world::MILLI)
+                }
+            };
+            lines.push(format!("link     {source} to {target} {what}"));
+        }
+        lines
+    }
+
+    /// The controller that seems to lead, in a world at hand: see [`Cluster::leader`].
+    pub fn leader_in(&self, w: &world::World) -> Option<MachineId> {
+        let state = self.state.try_borrow().ok()?;
+        let runs = |id: &MachineId| {
+            let key = (*id, CONTROLLER.to_owned());
+            state.services.get(&key).is_some_and(|service| service.process.is_some())
+        };
+        let last = |id: &MachineId| w.net.tap.last_sent(*id, self.peer_port);
+        self.controllers.iter().copied().filter(runs).max_by_key(last)
+    }
+
     /// Services that do not run, for the reason of a world that does not settle.
     pub fn missing(&self) -> Vec<String> {
         let state = self.state.borrow();

@@ -6,11 +6,13 @@
 pub mod cluster;
 pub mod engine;
 pub mod fault;
+pub mod inspect;
 pub mod light;
 pub mod oracle;
 pub mod run;
 pub mod runner;
 pub mod scenario;
+pub mod situation;
 pub mod system;
 pub mod tripwire;
 pub mod workload;

@@ -1,20 +1,24 @@
 //! One seed of one scenario: builds the world, lets the story happen, heals it, waits until all is
 //! done, and judges.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use flurm_base::{Rng, mark, planted};
 
 use crate::cluster::{self, Cluster};
-use crate::fault;
+use crate::fault::{self, Planned};
+use crate::inspect;
 use crate::oracle::{self, Violation};
 use crate::scenario::Scenario;
+use crate::situation::{Situation, situations};
 use crate::system;
 use crate::world::env::Engine;
 use crate::world::history::{Answer, Effect};
 use crate::world::process::ProcKey;
-use crate::world::trace::{Kind, Line, clock_text};
+use crate::world::scene::Scene;
+use crate::world::trace::{Break, Kind, Line, Stamp, clock_text};
 use crate::world::{self, MICRO, MachineId, Nanos, SECOND, World};
 
 /// Where clients reach a controller.
@@ -22,7 +26,7 @@ const CLIENT_PORT: u16 = 6817;
 /// Where controllers reach each other.
 const PEER_PORT: u16 = 6827;
 /// Machines of clients.
-const LOGINS: u8 = 2;
+pub const LOGINS: u8 = 2;
 
 /// How a run went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +78,14 @@ pub struct Keep {
     pub hashes: bool,
     /// How often each kind of task was polled.
     pub tasks: bool,
+    /// What to draw.
+    pub scene: bool,
+    /// What is on the disks at the end.
+    pub disks: bool,
 }
+
+/// Files of one machine at the end: path and content.
+pub type Files = Vec<(PathBuf, Vec<u8>)>;
 
 /// How a run went.
 #[derive(Debug)]
@@ -101,8 +112,20 @@ pub struct Outcome {
     pub tasks: Vec<(&'static str, u64)>,
     /// Readable lines, when kept.
     pub lines: Vec<Line>,
-    /// Time and hash of each event, when kept.
-    pub hashes: Vec<(Nanos, u64)>,
+    /// Each event, when kept.
+    pub hashes: Vec<Stamp>,
+    /// Coarse states of affairs the run went through.
+    pub situations: BTreeSet<Situation>,
+    /// The names of the machines, by number.
+    pub machines: Vec<String>,
+    /// What to draw, when kept.
+    pub scene: Option<Scene>,
+    /// The disks at the end, when kept, by machine.
+    pub disks: Vec<(String, Files)>,
+    /// Where the story stopped, and what the world looked like then.
+    pub stopped: Option<(u64, Vec<String>)>,
+    /// When everything was healed.
+    pub healed_at: Option<Nanos>,
 }
 
 fn skewed(rng: &mut Rng, spec: &crate::scenario::WorldSpec) -> (i64, i64) {
@@ -149,14 +172,34 @@ fn build(world: &mut World, scenario: &Scenario, rng: &Rng) -> Built {
     Built { controllers, nodes, logins }
 }
 
+/// The source of everything that is drawn for a scenario, not for the world.
+fn seed_rng(seed: u64) -> Rng {
+    Rng::from_seed(seed).child("scenario")
+}
+
 /// Runs one seed on an engine.
 pub fn run_seed<X: Engine>(scenario: &Scenario, seed: u64, keep: Keep) -> Outcome {
-    let rng = Rng::from_seed(seed).child("scenario");
+    run_seed_until::<X>(scenario, seed, keep, None)
+}
+
+/// Runs one seed on an engine. Where the story stops, the state of the world is kept; the run itself
+/// goes on to its end, so that its verdict is known too.
+pub fn run_seed_until<X: Engine>(
+    scenario: &Scenario,
+    seed: u64,
+    keep: Keep,
+    stop: Option<Break>,
+) -> Outcome {
+    let rng = seed_rng(seed);
     let mut world = World::new(seed, keep.lines);
     if keep.hashes {
         world.trace.keep_hashes();
     }
     crate::engine::own::count_tasks(keep.tasks);
+    world.scene = keep.scene.then(Scene::default);
+    if let Some(stop) = stop {
+        world.trace.break_at(stop);
+    }
     let built = build(&mut world, scenario, &rng);
     plant(scenario);
     mark::start_recording();
@@ -188,7 +231,18 @@ pub fn run_seed<X: Engine>(scenario: &Scenario, seed: u64, keep: Keep) -> Outcom
         tasks: crate::engine::own::tasks_counted(),
         lines: world.trace.lines().cloned().collect(),
         hashes: world.trace.hashes().to_vec(),
+        situations: situations(&world.history),
+        machines: world.machines.iter().map(|machine| machine.name.clone()).collect(),
+        stopped: world.trace.broke().zip(inspect::take()),
+        healed_at: world.history.healed_at(),
+        disks: if keep.disks { disks_of(&world) } else { Vec::new() },
+        scene: world.scene,
     }
+}
+
+fn disks_of(world: &World) -> Vec<(String, Files)> {
+    let files = |machine: &world::Machine| (machine.name.clone(), machine.disk.files());
+    world.machines.iter().map(files).collect()
 }
 
 fn judge(scenario: &Scenario, world: &World, reasons: Vec<String>) -> Option<Failure> {
@@ -222,6 +276,28 @@ fn unplant() {
     planted::clear();
 }
 
+fn trouble_of(scenario: &Scenario, rng: &Rng) -> Nanos {
+    scenario.trouble_for.draw(&mut rng.child("trouble"))
+}
+
+fn plan_for(scenario: &Scenario, cluster: &Cluster, rng: &Rng) -> Vec<Planned> {
+    let explicit = scenario.planned().expect("a plan is checked when its file is read");
+    let trouble = trouble_of(scenario, rng);
+    explicit.unwrap_or_else(|| fault::plan(&scenario.fault, cluster, rng, trouble))
+}
+
+/// How long trouble lasts and what breaks, when `seed` runs.
+pub fn plan_of(scenario: &Scenario, seed: u64) -> (Nanos, Vec<Planned>) {
+    let rng = seed_rng(seed);
+    let mut ids = (0..).map(MachineId);
+    let mut take = |count: usize| ids.by_ref().take(count).collect::<Vec<_>>();
+    let controllers = take(usize::from(scenario.cluster.controllers));
+    let nodes = take(usize::from(scenario.cluster.nodes));
+    let logins = take(usize::from(LOGINS));
+    let cluster = Cluster::new(controllers, nodes, logins, CLIENT_PORT, PEER_PORT);
+    (trouble_of(scenario, &rng), plan_for(scenario, &cluster, &rng))
+}
+
 /// The story of one seed; what is still missing at the end.
 async fn tell<X: Engine>(scenario: Scenario, built: Built, rng: Rng) -> Vec<String> {
     let Built { controllers, nodes, logins } = built;
@@ -229,8 +305,8 @@ async fn tell<X: Engine>(scenario: Scenario, built: Built, rng: Rng) -> Vec<Stri
     cluster::set_current(Some(std::rc::Rc::clone(&cluster)));
     system::start::<X>(&scenario, &cluster, &rng);
     let working = system::start_clients::<X>(&scenario, &cluster, &rng);
-    let trouble = scenario.trouble_for.draw(&mut rng.child("trouble"));
-    fault::schedule(fault::plan(&scenario.fault, &cluster, &rng, trouble));
+    let trouble = trouble_of(&scenario, &rng);
+    fault::schedule(plan_for(&scenario, &cluster, &rng));
     world::wait_until(trouble).await;
     cluster.heal();
     world::with(|w| {

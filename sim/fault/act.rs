@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use flurm_base::Rng;
+use serde::{Deserialize, Serialize};
 
 use super::{When, Who};
 use crate::cluster::{CONTROLLER, Cluster, NODE};
@@ -11,7 +12,8 @@ use crate::world::tap::Trap;
 use crate::world::{self, Event, MICRO, MachineId, Nanos};
 
 /// One thing that breaks.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Act {
     /// A controller goes down.
     Controller {

@@ -4,17 +4,19 @@
 //! except "the leader", which is whoever leads when the time comes.
 
 mod act;
+mod dump;
 mod plan;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use act::Act;
+pub use dump::{from_tables, to_tables};
 pub use plan::{Planned, plan, schedule};
 
 use crate::scenario::{CountRange, SpanRange};
 
 /// Which controller.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Who {
     /// Any one.
@@ -27,7 +29,7 @@ pub enum Who {
 }
 
 /// Which moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum When {
     /// Any time.

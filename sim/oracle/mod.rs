@@ -64,6 +64,11 @@ pub fn waiting_for(history: &History) -> Vec<String> {
     every_job_ends::waiting_for(history)
 }
 
+/// What people call a state number of Slurm's protocol.
+pub fn state_name(number: u32) -> &'static str {
+    state::name(number)
+}
+
 /// The last listing that was asked for after `since`.
 fn last_listing(history: &History, since: Nanos) -> Option<&[SeenJob]> {
     history.effects().iter().rev().find_map(|(_, effect)| match effect {

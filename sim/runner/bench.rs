@@ -10,6 +10,8 @@ use crate::run::{Keep, Outcome};
 use crate::scenario::Scenario;
 use crate::world::SECOND;
 
+/// Seeds of each scenario unless told otherwise.
+const SEEDS_DEFAULT: u64 = 100;
 /// Kinds of tasks shown.
 const TASKS_SHOWN: usize = 25;
 /// Microseconds of a tick in `/proc/self/stat`: Linux counts a hundred a second for programs.
@@ -81,7 +83,8 @@ fn measure(args: &Args, path: &Path, scenario: &Scenario) {
     let keep = Keep { tasks: args.events, ..Keep::default() };
     let mut sums = Sums::default();
     let begun = cpu_us();
-    for seed in args.first..args.first + args.seeds {
+    let first = args.seed(scenario);
+    for seed in first..first + args.seeds.unwrap_or(SEEDS_DEFAULT) {
         sums.add(run_fresh(args.engine, scenario, seed, keep));
     }
     let spent = (cpu_us() - begun).max(1) as f64 / 1e6;

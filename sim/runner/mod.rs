@@ -1,19 +1,33 @@
-//! The runner: sweeps of seeds, replays, and checks of determinism.
+//! The runner: sweeps of seeds, replays, reductions, and checks of determinism.
 
 mod args;
 mod bench;
+mod candidates;
+mod corpus;
 mod determinism;
+mod from_log;
+mod listen;
+mod minimize;
+mod progress;
 mod replay;
+mod report;
+mod seeds;
+mod shrink;
+mod state;
 mod sweep;
+mod tally;
+mod timeline;
 mod tripwires;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 pub use args::{Args, Command, EngineName};
 
 use crate::engine::own::Own;
-use crate::run::{Keep, Outcome, run_seed};
-use crate::scenario::Scenario;
+use crate::run::{Keep, Outcome, run_seed_until};
+use crate::scenario::{Scenario, explicit, write};
+use crate::world::trace::Break;
 
 /// How the program ends, by kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +49,27 @@ pub enum Exit {
     Unreached = 14,
     /// A planted bug was not caught.
     Missed = 15,
+    /// A snapshot is not what its log adds up to.
+    SnapshotDiffers = 16,
+}
+
+impl Exit {
+    const ALL: [Self; 9] = [
+        Self::Fine,
+        Self::Usage,
+        Self::Oracle,
+        Self::Unsettled,
+        Self::Panic,
+        Self::Nondeterminism,
+        Self::Unreached,
+        Self::Missed,
+        Self::SnapshotDiffers,
+    ];
+
+    /// The exit with this code.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|exit| *exit as u8 == code)
+    }
 }
 
 impl From<Exit> for ExitCode {
@@ -46,20 +81,31 @@ impl From<Exit> for ExitCode {
 /// Runs one seed on a thread of its own, so that nothing a thread remembers passes from seed to
 /// seed.
 pub(crate) fn run_fresh(engine: EngineName, scenario: &Scenario, seed: u64, keep: Keep) -> Outcome {
+    run_fresh_until(engine, scenario, seed, keep, None)
+}
+
+/// As [`run_fresh`], with a place where the story stops.
+pub(crate) fn run_fresh_until(
+    engine: EngineName,
+    scenario: &Scenario,
+    seed: u64,
+    keep: Keep,
+    stop: Option<Break>,
+) -> Outcome {
     const STACK: usize = 16 << 20;
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().stack_size(STACK);
-        let body = || {
+        let body = move || {
             crate::tripwire::settle_hashing();
             match engine {
-                EngineName::Own => run_seed::<Own>(scenario, seed, keep),
+                EngineName::Own => run_seed_until::<Own>(scenario, seed, keep, stop),
                 #[cfg(madsim)]
                 EngineName::Madsim => {
-                    run_seed::<crate::engine::madsim::Madsim>(scenario, seed, keep)
+                    run_seed_until::<crate::engine::madsim::Madsim>(scenario, seed, keep, stop)
                 }
                 #[cfg(madsim)]
                 EngineName::Turmoil => {
-                    run_seed::<crate::engine::turmoil::Turmoil>(scenario, seed, keep)
+                    run_seed_until::<crate::engine::turmoil::Turmoil>(scenario, seed, keep, stop)
                 }
             }
         };
@@ -81,16 +127,58 @@ pub fn main(arguments: &[String]) -> Exit {
             return Exit::Usage;
         }
     };
-    match args.command {
+    let done = match args.command {
         Command::Help => {
             println!("{}", args::USAGE);
-            Exit::Fine
+            Ok(Exit::Fine)
         }
-        Command::Run => sweep::run(&args),
-        Command::Bench => bench::bench(&args),
+        Command::Run => Ok(sweep::run(&args)),
+        Command::Bench => Ok(bench::bench(&args)),
         Command::Replay => replay::replay(&args),
+        Command::Shrink => shrink::shrink(&args),
+        Command::Explain => explain(&args),
+        Command::FromLog => from_log::from_log(&args),
         Command::Digest => determinism::digest(&args),
         Command::CheckDeterminism => determinism::check(&args),
-        Command::CheckTripwires => tripwires::check(),
+        Command::CheckTripwires => Ok(tripwires::check()),
+    };
+    done.unwrap_or_else(|text| {
+        eprintln!("flurm-sim: {text}");
+        Exit::Usage
+    })
+}
+
+/// The only scenario of a command about one.
+fn only_scenario(args: &Args) -> Result<(PathBuf, Scenario), String> {
+    let mut scenarios = args.scenarios()?;
+    match scenarios.len() {
+        1 => Ok(scenarios.remove(0)),
+        count => Err(format!("{count} scenarios are given where one is meant")),
     }
+}
+
+fn read(path: &std::path::Path) -> Result<String, String> {
+    std::fs::read_to_string(path)
+        .map_err(|error| format!("could not read {}: {error}", path.display()))
+}
+
+/// The file of a scenario with everything about one seed written out, in the world of the command
+/// line.
+fn written_out(args: &Args, path: &std::path::Path, seed: u64) -> Result<toml::Table, String> {
+    let mut table = explicit(&read(path)?, seed)?;
+    if let Some(world) = args.world {
+        let cluster = table.entry("cluster").or_insert_with(|| toml::Table::new().into());
+        let cluster = cluster.as_table_mut().ok_or("`cluster` is no table")?;
+        cluster.insert("consensus".into(), world.name().into());
+    }
+    Ok(table)
+}
+
+/// Prints a seed's plan as a scenario file.
+fn explain(args: &Args) -> Result<Exit, String> {
+    let (path, scenario) = only_scenario(args)?;
+    let seed = args.seed(&scenario);
+    let table = written_out(args, &path, seed)?;
+    print!("{}", write(&table, &[format!("seed {seed} of {}", path.display())])?);
+    Ok(Exit::Fine)
 }

@@ -1,15 +1,17 @@
 //! Scenario files: a story with a few numbers, read from TOML. Unknown keys are errors; a range is
 //! drawn from the seed.
 
+mod explicit;
 mod range;
 
 use std::path::Path;
 
 use serde::Deserialize;
 
+pub use explicit::{explicit, write};
 pub use range::{CountRange, SpanRange};
 
-use crate::fault::FaultSpec;
+use crate::fault::{FaultSpec, Planned};
 use crate::workload::WorkloadSpec;
 
 /// A whole scenario file.
@@ -35,6 +37,10 @@ pub struct Scenario {
     pub fault: Vec<FaultSpec>,
     /// What must hold.
     pub expect: Expect,
+    /// The one seed that this file is about: a failure that was kept.
+    pub seed: Option<u64>,
+    /// What breaks, fault by fault, instead of `fault`.
+    pub plan: Option<Vec<toml::Table>>,
 }
 
 /// What runs on the controllers.
@@ -184,6 +190,21 @@ impl Scenario {
         Self::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
     }
 
+    /// Names of the machines in the world, in the order of their numbers.
+    pub fn machine_names(&self) -> Vec<String> {
+        let controllers = (1..=self.cluster.controllers).map(|n| format!("ctl{n}"));
+        let nodes = (1..=self.cluster.nodes).map(|n| format!("n{n}"));
+        let logins = (1..=crate::run::LOGINS).map(|n| format!("login{n}"));
+        controllers.chain(nodes).chain(logins).collect()
+    }
+
+    /// The explicit plan of this file.
+    pub fn planned(&self) -> Result<Option<Vec<Planned>>, String> {
+        let names = self.machine_names();
+        let read = |tables: &Vec<toml::Table>| crate::fault::from_tables(tables, &names);
+        self.plan.as_ref().map(read).transpose()
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.story.trim().is_empty() {
             return Err("a scenario has a story".into());
@@ -197,6 +218,13 @@ impl Scenario {
                 let known = crate::oracle::NAMES.join(", ");
                 return Err(format!("no oracle is called `{name}`; there are {known}"));
             }
+        }
+        if self.plan.is_some() && !self.fault.is_empty() {
+            return Err("a scenario has `fault` or `plan`, not both".into());
+        }
+        let late = |planned: &Planned| planned.at > self.trouble_for.high();
+        if self.planned()?.unwrap_or_default().iter().any(late) {
+            return Err("a planned fault begins when trouble is over already".into());
         }
         let kinds = ["unsettled", "panic"];
         let is_kind = |kind: &str| kinds.contains(&kind) || crate::oracle::NAMES.contains(&kind);

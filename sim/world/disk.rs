@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use flurm_base::Rng;
 use flurm_rt::{Entry, OpenMode};
@@ -113,6 +113,22 @@ fn steps(path: &Path) -> io::Result<Vec<&str>> {
 }
 
 impl Disk {
+    /// All files as processes see them, with their paths, in order.
+    pub fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut files = Vec::new();
+        let mut folders = vec![(PathBuf::from("/"), self.root)];
+        while let Some((path, inode)) = folders.pop() {
+            match &self.items[&inode].body {
+                Body::File(content) => files.push((path, content.cache.clone())),
+                Body::Folder(folder) => {
+                    folders.extend(folder.cache.iter().map(|(name, at)| (path.join(name), *at)));
+                }
+            }
+        }
+        files.sort();
+        files
+    }
+
     fn check(&self) -> io::Result<()> {
         if self.broken { Err(io::Error::from_raw_os_error(5)) } else { Ok(()) }
     }

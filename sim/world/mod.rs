@@ -14,6 +14,7 @@ pub mod munged;
 pub mod net;
 pub mod proc;
 pub mod process;
+pub mod scene;
 pub mod script;
 pub mod stream;
 pub mod tap;
@@ -152,6 +153,8 @@ pub struct World {
     pub trace: Trace,
     /// What crossed a boundary, for oracles.
     pub history: History,
+    /// What to draw, when somebody looks.
+    pub scene: Option<scene::Scene>,
     /// Every wait that was cut short, every knob drawn: the fault model's settings.
     pub disk_knobs: disk::Knobs,
     seed: u64,
@@ -189,6 +192,7 @@ impl World {
             },
             trace: Trace::new(readable),
             history: History::default(),
+            scene: None,
             disk_knobs: disk::Knobs::default(),
             seed,
             link_hook: None,
@@ -353,14 +357,17 @@ pub fn with<R>(f: impl FnOnce(&mut World) -> R) -> R {
 
 /// As [`with`], when there may be no world: while one is being dropped.
 pub fn try_with<R>(f: impl FnOnce(&mut World) -> R) -> Option<R> {
-    let (result, wakes) = WORLD.with_borrow_mut(|slot| {
+    let (result, wakes, broke) = WORLD.with_borrow_mut(|slot| {
         let world = slot.as_mut()?;
         if let Some(source) = world.time_source {
             world.now = world.now.max(source());
         }
         let result = f(world);
-        Some((result, std::mem::take(&mut world.wakes)))
+        Some((result, std::mem::take(&mut world.wakes), world.trace.take_break()))
     })?;
+    if broke {
+        crate::inspect::stop_here();
+    }
     for waker in wakes {
         waker.wake();
     }

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::task::Waker;
 
 use flurm_rt::PeerCredential;
+use serde::{Deserialize, Serialize};
 
 use super::process::ProcKey;
 use super::tap::Tap;
@@ -69,7 +70,8 @@ struct Chunk {
 }
 
 /// What a link does to what travels over it, in one direction.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Link {
     /// Nothing passes.
     pub cut: bool,
@@ -223,6 +225,10 @@ pub(crate) fn passes_both_ways(w: &World, one: MachineId, other: MachineId) -> b
 
 /// Changes a link; what it held moves on when it opens.
 pub fn set_link(w: &mut World, source: MachineId, target: MachineId, link: Link) {
+    let now = w.now;
+    if let Some(scene) = &mut w.scene {
+        scene.links.push((now, source, target, link));
+    }
     if link == Link::default() {
         w.net.links.remove(&(source, target));
     } else {
@@ -258,6 +264,9 @@ fn release(w: &mut World, end: End) {
         }
     }
     half.last_arrival = at;
+    if let Some(scene) = &mut w.scene {
+        scene.release(end, at);
+    }
     w.schedule(at, Event::Arrive(end));
 }
 
@@ -433,9 +442,11 @@ pub fn write(w: &mut World, end: End, bytes: &[u8], waker: &Waker) -> io::Result
     let bytes = bytes[..taken].to_vec();
     note_send(w, end, &bytes);
     if tapped(w, end, &bytes) {
+        draw_send(w, end, &bytes, None);
         return Ok(Some(taken));
     }
     let arrives = arrival(w, end.other());
+    draw_send(w, end, &bytes, Some(arrives));
     let Some(peer) = w.net.half(end.other()) else { return Ok(Some(taken)) };
     peer.inbox_len += taken;
     peer.inbox.push_back(Chunk { arrives, bytes, read: 0 });
@@ -443,6 +454,30 @@ pub fn write(w: &mut World, end: End, bytes: &[u8], waker: &Waker) -> io::Result
         w.schedule(arrives, Event::Arrive(end.other()));
     }
     Ok(Some(taken))
+}
+
+/// Puts what is sent into the scene. `arrives` is `None` when it was lost, `HELD` when it waits.
+fn draw_send(w: &mut World, end: End, bytes: &[u8], arrives: Option<Nanos>) {
+    let now = w.now;
+    let Some(scene) = &mut w.scene else { return };
+    let Some(conn) = w.net.conns.get(&end.conn) else { return };
+    let (source, target) = (conn.halves[end.side].machine, conn.halves[1 - end.side].machine);
+    let (Some(source), Some(target)) = (source, target) else { return };
+    if conn.local || source == target {
+        return;
+    }
+    let send = super::scene::Send {
+        at: now,
+        arrives: arrives.filter(|at| *at != HELD),
+        source,
+        target,
+        port: conn.port,
+        asks: end.side == 0,
+        bytes: bytes.len(),
+        conn: end.conn.0,
+        what: super::tap::words(bytes),
+    };
+    scene.send(end.other(), send, arrives == Some(HELD));
 }
 
 fn note_send(w: &mut World, end: End, bytes: &[u8]) {

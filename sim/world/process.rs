@@ -137,6 +137,19 @@ fn note(w: &mut World, process: &Process, what: &str, fact: u64) {
     let words = || (lane, format!("process {} ({}) {what}", process.pid, process.name));
     let facts = [u64::from(process.key.0), fact];
     w.trace.note(w.now, Kind::Process, facts, words);
+    let at = w.now;
+    if let Some(scene) = &mut w.scene {
+        let named = |job: &JobProcess| (job.job, job.key.clone().unwrap_or_default());
+        scene.lives.push(super::scene::Life {
+            at,
+            machine: process.machine,
+            key: process.key.0,
+            pid: process.pid,
+            name: process.name.clone(),
+            job: process.job.as_ref().map(named),
+            ended: what.strip_prefix("ends: ").map(str::to_owned),
+        });
+    }
 }
 
 fn fresh(w: &mut World, machine: MachineId, parent: ProcKey, name: &str) -> Process {
@@ -367,6 +380,13 @@ fn go_on(w: &mut World, key: ProcKey) {
     }
 }
 
+fn draw_power(w: &mut World, machine: MachineId, on: bool) {
+    let at = w.now;
+    if let Some(scene) = &mut w.scene {
+        scene.power.push((at, machine, on));
+    }
+}
+
 /// The machine loses power: every process is gone at once, no socket says goodbye, the disk keeps
 /// what it happens to keep.
 pub fn power_off(machine: MachineId) {
@@ -377,6 +397,7 @@ pub fn power_off(machine: MachineId) {
         w.machine_mut(machine).up = false;
         let words = || (w.machines[machine.0 as usize].name.clone(), "power is lost".to_owned());
         w.trace.note(w.now, Kind::Fault, [u64::from(machine.0), 2], words);
+        draw_power(w, machine, false);
         super::net::silence(w, machine);
         let here = w.processes.processes.values().filter(|process| process.machine == machine);
         here.map(|process| process.key).collect()
@@ -405,5 +426,6 @@ pub fn power_on(machine: MachineId) {
         w.processes.next_pid.remove(&machine);
         let words = || (w.machines[machine.0 as usize].name.clone(), "boots".to_owned());
         w.trace.note(w.now, Kind::Fault, [u64::from(machine.0), 3], words);
+        draw_power(w, machine, true);
     });
 }

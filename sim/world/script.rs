@@ -52,20 +52,35 @@ impl Default for Plan {
     }
 }
 
-/// Reads a span: `250ms`, `5s`, `3m`.
+/// Most digits of a span's fraction.
+const FRACTION_DIGITS_MAX: usize = 9;
+
+/// Reads a span: `250ms`, `5s`, `3m`, `1.5h`. Exact to the nanosecond.
 pub fn parse_span(text: &str) -> Result<Nanos, String> {
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
-    let number: f64 = number.parse().map_err(|_| format!("`{text}` is not a span of time"))?;
-    let unit = match unit {
-        "us" => 1_000.0,
-        "ms" => MILLI as f64,
-        "s" => SECOND as f64,
-        "m" => 60.0 * SECOND as f64,
-        "h" => 3600.0 * SECOND as f64,
+    let wrong = || format!("`{text}` is not a span of time");
+    let unit: u128 = match unit {
+        "us" => 1_000,
+        "ms" => u128::from(MILLI),
+        "s" => u128::from(SECOND),
+        "m" => 60 * u128::from(SECOND),
+        "h" => 3600 * u128::from(SECOND),
         _ => return Err(format!("`{text}` needs a unit: us, ms, s, m or h")),
     };
-    Ok((number * unit) as Nanos)
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if fraction.len() > FRACTION_DIGITS_MAX {
+        return Err(wrong());
+    }
+    let digits = format!("{whole}{fraction}").parse::<u128>().map_err(|_| wrong())?;
+    let nanos = digits.checked_mul(unit).ok_or_else(wrong)? / 10_u128.pow(fraction.len() as u32);
+    Nanos::try_from(nanos).map_err(|_| wrong())
+}
+
+/// Writes a span so that [`parse_span`] reads the same: `12.5s`.
+pub fn span_text(span: Nanos) -> String {
+    let text = format!("{}.{:0width$}", span / SECOND, span % SECOND, width = FRACTION_DIGITS_MAX);
+    format!("{}s", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 impl Plan {

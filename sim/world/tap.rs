@@ -82,19 +82,29 @@ impl Tap {
     }
 }
 
-/// What bytes look like, for the readable trace: Slurm's message number when they begin a frame.
+/// What bytes look like, for the readable trace, in brackets; nothing when they begin no frame.
 pub fn describe(bytes: &[u8]) -> String {
+    let words = words(bytes);
+    if words.is_empty() { words } else { format!(" ({words})") }
+}
+
+/// What bytes say: the name of Slurm's message, or what a controller tells another, when they begin
+/// a frame.
+pub fn words(bytes: &[u8]) -> String {
+    slurm_message(bytes).or_else(|| flurm_raft::describe(bytes)).unwrap_or_default()
+}
+
+fn slurm_message(bytes: &[u8]) -> Option<String> {
     const PREFIX: usize = 4;
     const TYPE_AT: usize = PREFIX + 4;
-    let Some(version) = bytes.get(PREFIX..PREFIX + 2) else { return String::new() };
+    let version = bytes.get(PREFIX..PREFIX + 2)?;
     let version = u16::from_be_bytes([version[0], version[1]]);
     if !(0x2500..=0x2d00).contains(&version) {
-        return String::new();
+        return None;
     }
-    match bytes.get(TYPE_AT..TYPE_AT + 2) {
-        Some(kind) => format!(" (message {})", u16::from_be_bytes([kind[0], kind[1]])),
-        None => String::new(),
-    }
+    let kind = bytes.get(TYPE_AT..TYPE_AT + 2)?;
+    let kind = u16::from_be_bytes([kind[0], kind[1]]);
+    Some(flurm_wire::names::name(kind).map_or_else(|| format!("message {kind}"), str::to_owned))
 }
 
 #[cfg(test)]

@@ -44,6 +44,16 @@ impl Kind {
         "log",
         "credential",
     ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize - 1]
+    }
+
+    /// Whether there is a kind of this name.
+    pub fn is_named(name: &str) -> bool {
+        Self::NAMES.contains(&name)
+    }
 }
 
 /// One line of the readable trace.
@@ -51,6 +61,8 @@ impl Kind {
 pub struct Line {
     /// When.
     pub at: Nanos,
+    /// The number of the event, or of the one before what a component logged.
+    pub event: u64,
     /// Where: a host name, or `world`.
     pub lane: String,
     /// What kind.
@@ -62,6 +74,38 @@ pub struct Line {
 /// Most lines a readable trace keeps; the newest ones.
 const LINES_MAX: usize = 2_000_000;
 
+/// Where a story stops.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Break {
+    /// At the first event at or after a moment.
+    At(Nanos),
+    /// At an event, counted from 1.
+    Event(u64),
+    /// At the first line with this text.
+    Text(String),
+}
+
+impl Break {
+    fn is_met(&self, at: Nanos, event: u64, text: &str) -> bool {
+        match self {
+            Self::At(moment) => *moment <= at,
+            Self::Event(number) => *number <= event,
+            Self::Text(wanted) => text.contains(wanted.as_str()),
+        }
+    }
+}
+
+/// One event among the kept ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// When.
+    pub at: Nanos,
+    /// What kind.
+    pub kind: Kind,
+    /// The hash over all events up to this one.
+    pub hash: u64,
+}
+
 /// The trace of one world.
 pub struct Trace {
     hash: [u64; 2],
@@ -69,8 +113,12 @@ pub struct Trace {
     kinds: [u64; Kind::NAMES.len() + 1],
     readable: bool,
     lines: std::collections::VecDeque<Line>,
-    hashes: Vec<(Nanos, u64)>,
+    hashes: Vec<Stamp>,
     keep_hashes: bool,
+    breaks: Option<Break>,
+    /// The event at which the story stopped.
+    broke: Option<u64>,
+    broke_now: bool,
 }
 
 impl Trace {
@@ -84,6 +132,9 @@ impl Trace {
             lines: std::collections::VecDeque::new(),
             hashes: Vec::new(),
             keep_hashes: false,
+            breaks: None,
+            broke: None,
+            broke_now: false,
         }
     }
 
@@ -106,12 +157,14 @@ impl Trace {
         self.events += 1;
         self.kinds[kind as usize] += 1;
         if self.keep_hashes {
-            self.hashes.push((at, self.hash[0]));
+            self.hashes.push(Stamp { at, kind, hash: self.hash[0] });
         }
         if self.readable {
             let (lane, text) = words();
+            self.look_for_break(at, &text);
             if !text.is_empty() {
-                self.keep(Line { at, lane, kind, text });
+                let event = self.events;
+                self.keep(Line { at, event, lane, kind, text });
             }
         }
     }
@@ -120,8 +173,34 @@ impl Trace {
     /// that a run with a reader and one without have the same.
     pub fn say(&mut self, at: Nanos, lane: String, text: String) {
         if self.readable {
-            self.keep(Line { at, lane, kind: Kind::Log, text });
+            self.look_for_break(at, &text);
+            let event = self.events;
+            self.keep(Line { at, event, lane, kind: Kind::Log, text });
         }
+    }
+
+    /// Stops the story somewhere: from then on [`Trace::take_break`] says so once. For readable
+    /// traces only.
+    pub fn break_at(&mut self, place: Break) {
+        self.breaks = Some(place);
+    }
+
+    fn look_for_break(&mut self, at: Nanos, text: &str) {
+        if self.breaks.as_ref().is_some_and(|place| place.is_met(at, self.events, text)) {
+            self.breaks = None;
+            self.broke = Some(self.events);
+            self.broke_now = true;
+        }
+    }
+
+    /// Whether the story stopped since this was last asked.
+    pub fn take_break(&mut self) -> bool {
+        std::mem::take(&mut self.broke_now)
+    }
+
+    /// The event at which the story stopped.
+    pub fn broke(&self) -> Option<u64> {
+        self.broke
     }
 
     fn keep(&mut self, line: Line) {
@@ -162,8 +241,8 @@ impl Trace {
         self.lines.iter()
     }
 
-    /// The kept hashes: time of each event and the hash after it.
-    pub fn hashes(&self) -> &[(Nanos, u64)] {
+    /// The kept events.
+    pub fn hashes(&self) -> &[Stamp] {
         &self.hashes
     }
 }
@@ -210,6 +289,27 @@ mod tests {
         assert_ne!(base, noted(&[[3, 4], [1, 2]]));
         assert_ne!(base, noted(&[[1, 2], [3, 5]]));
         assert_ne!(base, noted(&[[1, 2]]));
+    }
+
+    #[test]
+    fn a_story_stops_once_where_it_should() {
+        let stops = |place: Break| {
+            let mut trace = Trace::new(true);
+            trace.break_at(place);
+            for at in 1..=5 {
+                let words = || ("a".to_owned(), format!("line {at}"));
+                trace.note(at * 10, Kind::Disk, [0, 0], words);
+                if trace.take_break() {
+                    assert_eq!(trace.broke(), Some(at));
+                    assert!(!trace.take_break());
+                }
+            }
+            trace.broke()
+        };
+        assert_eq!(stops(Break::At(25)), Some(3));
+        assert_eq!(stops(Break::Event(2)), Some(2));
+        assert_eq!(stops(Break::Text("line 4".into())), Some(4));
+        assert_eq!(stops(Break::Text("line 9".into())), None);
     }
 
     #[test]

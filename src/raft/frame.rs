@@ -13,7 +13,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Bytes around a payload.
-const HEAD: usize = 13;
+pub(crate) const HEAD: usize = 13;
 const TAIL: usize = 4;
 /// A payload is read in pieces of this size, so that a length alone reserves no memory.
 const PIECE: usize = 256 << 10;
@@ -42,7 +42,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    fn from_byte(byte: u8) -> Option<Self> {
+    pub(crate) fn from_byte(byte: u8) -> Option<Self> {
         let all = [
             Self::Hello,
             Self::Welcome,

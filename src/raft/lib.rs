@@ -11,8 +11,10 @@
 //! - a damaged log stops the node; it is never skipped over.
 
 mod applier;
+mod archive;
 mod codec;
 mod config;
+mod describe;
 mod disk;
 mod error;
 mod frame;
@@ -40,7 +42,9 @@ mod store;
 mod stored;
 mod types;
 
+pub use archive::{Archive, Archived, ArchivedEntry, ArchivedSnapshot};
 pub use config::{Config, ConfigError, Limits, Member};
+pub use describe::describe;
 pub use error::{ForwardError, ProposeError, ReadError, StartError};
 pub use handshake::Handshake;
 pub use machine::StateMachine;

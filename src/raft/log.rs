@@ -4,6 +4,7 @@
 //! the one group that was being written. Knows nothing of Raft's rules. A failed write or sync is
 //! final: the log refuses everything after it, since what the disk holds is then unknown.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -185,6 +186,48 @@ struct Replay {
 }
 
 impl Replay {
+    fn new() -> Self {
+        Self {
+            contents: Contents::default(),
+            segments: Vec::new(),
+            end: Position { sequence: 0, offset: 0, chain: 0 },
+            salt: 0,
+            last_group: None,
+            cut: None,
+        }
+    }
+
+    /// Replays the next segment.
+    fn segment(
+        &mut self,
+        config: &LogConfig,
+        sequence: u64,
+        bytes: &[u8],
+        marked: Position,
+        is_last: bool,
+    ) -> Result<(), LogError> {
+        if let Some(before) = self.segments.last()
+            && sequence != before.sequence + 1
+        {
+            let gone = name(before.sequence + 1);
+            return Err(LogError::Damaged(format!("file {gone} is gone")));
+        }
+        self.header(config, sequence, bytes)?;
+        match self.groups(bytes, marked)? {
+            None => Ok(()),
+            Some(text) if is_last => self.judge_tail(bytes, marked, text),
+            Some(text) => self.damaged(sequence, self.end.offset, text),
+        }
+    }
+
+    fn finish(self, marked: Position) -> Result<Self, LogError> {
+        if (self.end.sequence, self.end.offset) < (marked.sequence, marked.offset) {
+            let text = "the log ends before the place up to which it was synced";
+            return self.damaged(self.end.sequence, self.end.offset, text);
+        }
+        Ok(self)
+    }
+
     fn damaged<T>(&self, sequence: u64, offset: u64, text: &str) -> Result<T, LogError> {
         let name = name(sequence);
         Err(LogError::Damaged(format!("file {name}, offset {offset}: {text}")))
@@ -556,34 +599,45 @@ async fn replay<F: Fs>(
     sequences: &[u64],
     marked: Position,
 ) -> Result<Replay, LogError> {
-    let start = Position { sequence: 0, offset: 0, chain: 0 };
-    let mut replay = Replay {
-        contents: Contents::default(),
-        segments: Vec::new(),
-        end: start,
-        salt: 0,
-        last_group: None,
-        cut: None,
-    };
+    let mut replay = Replay::new();
     for (at, sequence) in sequences.iter().copied().enumerate() {
-        if 0 < at && sequence != sequences[at - 1] + 1 {
-            let gone = name(sequences[at - 1] + 1);
-            return Err(LogError::Damaged(format!("file {gone} is gone")));
-        }
         let max = usize::try_from(config.segment_bytes)
             .unwrap_or(usize::MAX)
             .saturating_add(segment::GROUP_BODY_MAX + 4 * SECTOR);
         let bytes = fs.read(&config.folder.join(name(sequence)), max).await?;
-        replay.header(config, sequence, &bytes)?;
-        let Some(text) = replay.groups(&bytes, marked)? else { continue };
-        if at + 1 < sequences.len() {
-            return replay.damaged(sequence, replay.end.offset, text);
-        }
-        replay.judge_tail(&bytes, marked, text)?;
+        replay.segment(config, sequence, &bytes, marked, at + 1 == sequences.len())?;
     }
-    if (replay.end.sequence, replay.end.offset) < (marked.sequence, marked.offset) {
-        let text = "the log ends before the place up to which it was synced";
-        return replay.damaged(replay.end.sequence, replay.end.offset, text);
+    replay.finish(marked)
+}
+
+/// The segments among the files of a folder, in order.
+pub(crate) fn segments_of(files: &BTreeMap<String, Vec<u8>>) -> Vec<(u64, &[u8])> {
+    // Names have a fixed width, so their order is that of the numbers.
+    let files = files.iter().map(|(name, bytes)| (sequence_of(name), bytes.as_slice()));
+    files.filter_map(|(sequence, bytes)| Some((sequence?, bytes))).collect()
+}
+
+/// Replays segments that were read already; nothing on a disk is changed. Also what was left out as
+/// a write that never finished.
+pub(crate) fn replay_bytes(
+    config: &LogConfig,
+    segments: &[(u64, &[u8])],
+    marked: Position,
+) -> Result<(Contents, Option<String>), LogError> {
+    let mut segments = segments;
+    let mut unfinished = None;
+    if let [before @ .., (last, bytes)] = segments
+        && marked.sequence < *last
+        && bytes.len() <= SECTOR
+        && matches!(segment::decode_header(bytes), Err(segment::Bad::Broken(_)))
+    {
+        unfinished = Some(format!("file {}: a segment that was never finished", name(*last)));
+        segments = before;
     }
-    Ok(replay)
+    let mut replay = Replay::new();
+    for (at, (sequence, bytes)) in segments.iter().enumerate() {
+        replay.segment(config, *sequence, bytes, marked, at + 1 == segments.len())?;
+    }
+    let replay = replay.finish(marked)?;
+    Ok((replay.contents, replay.cut.or(unfinished)))
 }

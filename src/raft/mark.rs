@@ -73,6 +73,16 @@ fn decode(slot: &[u8]) -> Option<(u64, Position)> {
     Some((u64_at(16), position))
 }
 
+/// The whole slot that counts, of the bytes of a mark file.
+fn best_in(bytes: &[u8]) -> Option<(u64, Position)> {
+    bytes.chunks(SECTOR).filter_map(decode).max_by_key(|(generation, _)| *generation)
+}
+
+/// How far a log is known to be synced, from the bytes of its mark file.
+pub(crate) fn position_in(bytes: &[u8]) -> Option<Position> {
+    best_in(bytes).map(|(_, position)| position)
+}
+
 impl<F: Fs> Mark<F> {
     fn path(folder: &Path) -> PathBuf {
         folder.join(MARK_FILE)
@@ -99,9 +109,7 @@ impl<F: Fs> Mark<F> {
             Err(error) => return Err(error),
         };
         let bytes = file.read_at(0, SLOTS * SECTOR).await?;
-        let best =
-            bytes.chunks(SECTOR).filter_map(decode).max_by_key(|(generation, _)| *generation);
-        Ok(best.map(|(generation, position)| Self { file, generation, position }))
+        Ok(best_in(&bytes).map(|(generation, position)| Self { file, generation, position }))
     }
 
     /// How far the log is known to be synced.

@@ -16,7 +16,8 @@ use flurm_rt::Fs;
 use crate::codec;
 use crate::stored::StoredSnapshotMeta;
 
-const SNAPSHOT_FILE: &str = "snapshot";
+/// File name of the snapshot.
+pub(crate) const SNAPSHOT_FILE: &str = "snapshot";
 const MAGIC: &[u8; 8] = b"FLURMSNP";
 const FORMAT_VERSION: u32 = 1;
 const FIXED: usize = 32;

@@ -137,8 +137,8 @@ fn a_story_is_filtered_stopped_and_drawn() {
 fn a_failing_run_is_reduced_to_what_makes_it_fail() {
     let place = Place::new("shrink");
     // The clients cannot be done in time, whatever breaks.
-    let slow = SHORT.replace("clients = 2", "clients = 2\npause = \"40s..50s\"");
-    let slow = format!("{slow}\nsettles_within = \"2s\"");
+    let slow = SHORT.replace("clients = 2", "clients = 2\npause = \"60s..70s\"");
+    let slow = format!("{slow}\nsettles_within = \"20s\"");
     let scenario = place.file("slow.toml", &slow);
     let small = place.path("small.toml");
     let (code, text) = sim(&["shrink", &scenario, "--seed", "3", "--out", &small]);

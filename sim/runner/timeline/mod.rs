@@ -22,6 +22,9 @@ const SENDS_MAX: usize = 150_000;
 /// Microseconds of virtual time, for a page.
 type Micros = u64;
 
+/// A message: sent, arrives (0: never), source, target, class, label, bytes, connection.
+type Arrow = (Micros, Micros, u32, u32, u8, usize, usize, u64);
+
 /// What a page is made of. Short names and arrays keep it small.
 #[derive(Serialize)]
 struct Data {
@@ -39,8 +42,7 @@ struct Data {
     /// What was planned: from, to, words.
     faults: Vec<(Micros, Micros, String)>,
     labels: Vec<String>,
-    /// Sent, arrives (0: never), source, target, class, label, bytes, connection.
-    sends: Vec<(Micros, Micros, u32, u32, u8, usize, usize, u64)>,
+    sends: Vec<Arrow>,
     bars: Vec<bars::Bar>,
     /// Machines without power: machine, from, to.
     dark: Vec<(u32, Micros, Micros)>,

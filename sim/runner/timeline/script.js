@@ -116,14 +116,14 @@ function drawFaultRow(g) {
   for (const [from, to, text] of D.faults) {
     if (!visible(from, to)) continue;
     const [a, b] = clip(from, to);
-    const row = [0, 1].find((r) => (ends[r] ?? -1) <= a) ?? 0;
+    const free = [0, 1].find((r) => (ends[r] ?? -1) <= a), row = free ?? 0;
     const y = 18 + row * 11;
     g.fillStyle = dark ? "rgba(255,110,100,.45)" : "rgba(200,40,40,.28)";
     g.fillRect(a, y, Math.max(3, b - a), 10);
     g.fillStyle = css("--bad"); g.fillRect(a, y, 2, 10);
     const room = Math.max(b - a, 0);
     ends[row] = Math.max(b, a + 3);
-    if (room > 60) {
+    if (room > 60 && free !== undefined) {
       g.save(); g.beginPath(); g.rect(a, y, room, 10); g.clip();
       g.fillStyle = css("--ink"); g.font = "9.5px system-ui, sans-serif"; g.fillText(text, a + 5, y + 5.5);
       g.restore();
@@ -176,7 +176,7 @@ function drawLane(g, lane) {
     if (!visible(bar.f, bar.t)) continue;
     const [a, b] = clip(bar.f, bar.t);
     g.fillStyle = dark ? "#3c7a5c" : "#86c5a4"; g.fillRect(a, lane.top, Math.max(1, b - a), 3);
-    if (bar.e !== "") { g.fillStyle = css("--bad"); g.fillRect(b - 1.5, lane.top - 1, 3, 5); }
+    if (bar.e !== "" && visible(bar.t, bar.t)) { g.fillStyle = css("--bad"); g.fillRect(b - 1.5, lane.top - 1, 3, 5); }
   }
   for (const bar of lane.jobs) {
     if (!visible(bar.f, bar.t)) continue;

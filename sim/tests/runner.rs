@@ -29,12 +29,12 @@ impl Place {
     fn new(name: &str) -> Self {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let _there_may_be_none = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).unwrap();
+        std::fs::create_dir_all(&path).expect("a folder for the test");
         Self(path)
     }
 
     fn file(&self, name: &str, text: &str) -> String {
-        std::fs::write(self.0.join(name), text).unwrap();
+        std::fs::write(self.0.join(name), text).expect("a file for the test");
         self.path(name)
     }
 
@@ -43,13 +43,14 @@ impl Place {
     }
 
     fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.0.join(name)).unwrap()
+        std::fs::read_to_string(self.0.join(name)).expect("the program wrote this file")
     }
 }
 
 /// Runs the program: exit code and output.
 fn sim(words: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_flurm-sim")).args(words).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_flurm-sim")).args(words).output();
+    let output = output.expect("the program starts");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     (output.status.code(), text + &String::from_utf8_lossy(&output.stderr))
 }

@@ -175,7 +175,7 @@ mod tests {
         assert!(archive.cut.unwrap().contains("never finished"));
         for name in whole.keys().filter(|name| *name != mark::MARK_FILE) {
             let mut damaged = whole.clone();
-            damaged.get_mut(name).unwrap()[700] ^= 1;
+            damaged.get_mut(name).unwrap()[600] ^= 1;
             assert!(Archive::read(&damaged).is_err(), "{name}");
         }
         assert!(Archive::read(&BTreeMap::new()).unwrap_err().contains("no log"));

@@ -139,14 +139,15 @@ fn a_failing_run_is_reduced_to_what_makes_it_fail() {
     let place = Place::new("shrink");
     // The clients cannot be done in time, whatever breaks.
     let slow = SHORT.replace("clients = 2", "clients = 2\npause = \"60s..70s\"");
-    let slow = format!("{slow}\nsettles_within = \"20s\"");
+    let slow = format!("{slow}\nsettles_within = \"10s\"");
     let scenario = place.file("slow.toml", &slow);
     let small = place.path("small.toml");
-    let (code, text) = sim(&["shrink", &scenario, "--seed", "3", "--out", &small]);
+    let (code, text) = sim(&["shrink", &scenario, "--seed", "3", "--out", &small, "--for", "20s"]);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("0 faults, 1 workloads, 1 controllers, 0 nodes"), "{text}");
+    // How far it comes in its time depends on the machine; the faults go first.
+    assert!(text.contains("  0 faults, 1 workloads, "), "{text}");
     let kept = place.read("small.toml");
-    assert!(kept.contains("clients = 1"), "{kept}");
+    assert!(kept.contains("plan = [\n]"), "{kept}");
     assert_eq!(sim(&["replay", &small, "--quiet"]).0, Some(11));
     let (code, text) = sim(&["shrink", &place.file("fine.toml", SHORT), "--seed", "3"]);
     assert_eq!(code, Some(2), "{text}");

@@ -43,6 +43,37 @@ impl AuthBlock {
     pub const fn has_payload(&self) -> bool {
         matches!(self, Self::Munge { .. } | Self::Slurm { .. })
     }
+
+    const fn plugin(&self) -> u32 {
+        match self {
+            Self::None { .. } => PLUGIN_NONE,
+            Self::Munge { .. } => PLUGIN_MUNGE,
+            Self::Jwt { .. } => PLUGIN_JWT,
+            Self::Slurm { .. } => PLUGIN_SLURM,
+        }
+    }
+}
+
+/// The plugin's name behind `auth/`.
+const fn plugin_name(plugin: u32) -> &'static str {
+    match plugin {
+        PLUGIN_NONE => "none",
+        PLUGIN_MUNGE => "munge",
+        PLUGIN_JWT => "jwt",
+        PLUGIN_SLURM => "slurm",
+        _ => "unknown",
+    }
+}
+
+/// Shows a token without its signature: who reads a log shall not become who sent it.
+fn show_token(token: &Option<String>, v: &mut dyn Visitor) {
+    match token.as_deref() {
+        Some(token) => match token.rsplit_once('.') {
+            Some((claims, _)) => v.text(&format!("{claims}.…")),
+            None => v.text("…"),
+        },
+        None => v.null(),
+    }
 }
 
 impl Wire for AuthBlock {
@@ -73,28 +104,52 @@ impl Wire for AuthBlock {
     }
 
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        match r.u32()? {
+        match r.field_with("plugin", Reader::u32, |plugin, v| v.text(plugin_name(*plugin)))? {
             PLUGIN_NONE => {
-                let (uid, gid) = (r.u32()?, r.u32()?);
-                Ok(Self::None { uid, gid, hostname: Wire::decode(r)? })
+                let (uid, gid) = (r.field("uid")?, r.field("gid")?);
+                Ok(Self::None { uid, gid, hostname: r.field("hostname")? })
             }
-            PLUGIN_MUNGE => Ok(Self::Munge { credential: Wire::decode(r)? }),
+            PLUGIN_MUNGE => Ok(Self::Munge { credential: r.field("credential")? }),
             PLUGIN_JWT => {
-                let token = Wire::decode(r)?;
-                Ok(Self::Jwt { token, username: Wire::decode(r)? })
+                let token = r.field_with("token", Wire::decode, show_token)?;
+                Ok(Self::Jwt { token, username: r.field("username")? })
             }
-            PLUGIN_SLURM => Ok(Self::Slurm { token: Wire::decode(r)? }),
+            PLUGIN_SLURM => {
+                Ok(Self::Slurm { token: r.field_with("token", Wire::decode, show_token)? })
+            }
             _ => Err(r.invalid("unknown authentication plugin")),
         }
     }
 
     fn view(&self, v: &mut dyn Visitor) {
+        v.record_begin("AuthBlock");
+        v.field("plugin");
+        v.text(plugin_name(self.plugin()));
         match self {
-            Self::None { uid, .. } => v.text(&format!("none, uid {uid}")),
-            Self::Munge { .. } => v.text("munge"),
-            Self::Jwt { .. } => v.text("jwt"),
-            Self::Slurm { .. } => v.text("slurm"),
+            Self::None { uid, gid, hostname } => {
+                v.field("uid");
+                uid.view(v);
+                v.field("gid");
+                gid.view(v);
+                v.field("hostname");
+                hostname.view(v);
+            }
+            Self::Munge { credential } => {
+                v.field("credential");
+                credential.view(v);
+            }
+            Self::Jwt { token, username } => {
+                v.field("token");
+                show_token(token, v);
+                v.field("username");
+                username.view(v);
+            }
+            Self::Slurm { token } => {
+                v.field("token");
+                show_token(token, v);
+            }
         }
+        v.record_end();
     }
 
     fn sample(g: &mut Gen) -> Self {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::Release;
+use crate::trace::{Part, Trace};
 
 /// Records may stand in records this deep. Real messages need six.
 pub const DEPTH_MAX: u32 = 24;
@@ -194,24 +195,57 @@ impl Writer {
 }
 
 /// Takes bytes apart for one release.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Reader<'a> {
     release: Release,
     bytes: &'a [u8],
     at: usize,
     depth: u32,
     limits: Limits,
+    pub(crate) trace: Option<Box<Trace>>,
+}
+
+/// A copy looks ahead, so it does not trace.
+impl Clone for Reader<'_> {
+    fn clone(&self) -> Self {
+        let Self { release, bytes, at, depth, limits, trace: _ } = *self;
+        Self { release, bytes, at, depth, limits, trace: None }
+    }
 }
 
 impl<'a> Reader<'a> {
     /// A reader with the standard limits.
     pub const fn new(release: Release, bytes: &'a [u8]) -> Self {
-        Self { release, bytes, at: 0, depth: 0, limits: Limits::STANDARD }
+        Self { release, bytes, at: 0, depth: 0, limits: Limits::STANDARD, trace: None }
+    }
+
+    /// A reader that keeps where each field stands. `base` is the place of the first byte in
+    /// whatever the places shall count from.
+    pub fn traced(release: Release, bytes: &'a [u8], base: usize) -> Self {
+        Self { trace: Some(Box::new(Trace::new(base))), ..Self::new(release, bytes) }
+    }
+
+    /// The outermost fields that were announced, if this reader traces; what a fault interrupted
+    /// ends where the reader stands.
+    pub fn into_parts(self) -> Vec<Part> {
+        let at = self.at;
+        self.trace.map(|trace| trace.finish(at)).unwrap_or_default()
     }
 
     /// The same with other limits.
-    pub const fn with_limits(self, limits: Limits) -> Self {
-        Self { limits, ..self }
+    pub const fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Reads on in another release.
+    pub(crate) const fn set_release(&mut self, release: Release) {
+        self.release = release;
+    }
+
+    /// The bytes read last.
+    pub(crate) fn last_bytes(&self, count: usize) -> &'a [u8] {
+        &self.bytes[self.at.saturating_sub(count)..self.at]
     }
 
     /// The release read for.
@@ -323,6 +357,12 @@ impl<'a> Reader<'a> {
     /// Reads eight bytes.
     pub fn u64(&mut self) -> Result<u64, DecodeError> {
         self.array().map(u64::from_be_bytes)
+    }
+
+    /// Looks at the next two bytes without taking them.
+    pub fn peek_u16(&self) -> Option<u16> {
+        let next = self.bytes.get(self.at..self.at + 2)?;
+        next.try_into().ok().map(u16::from_be_bytes)
     }
 
     /// Looks at the next four bytes without taking them.

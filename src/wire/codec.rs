@@ -84,8 +84,8 @@ impl Codec<StepId> for JobAndStep {
         if r.release() >= Release::V25_11 {
             return StepId::decode(r);
         }
-        let job_id = r.u32()?;
-        r.u32().map(|step_id| StepId::step(job_id, step_id))
+        let job_id = r.field("job_id")?;
+        r.field("step_id").map(|step_id| StepId::step(job_id, step_id))
     }
 
     fn sample(g: &mut Gen) -> StepId {
@@ -120,7 +120,7 @@ impl<T: Wire + Debug> Codec<Vec<T>> for Count16 {
 
     fn decode(r: &mut Reader<'_>) -> Result<Vec<T>, DecodeError> {
         let count = r.u16()?;
-        (0..r.check_count(u32::from(count))?).map(|_| T::decode(r)).collect()
+        (0..r.check_count(u32::from(count))?).map(|_| r.element()).collect()
     }
 
     fn sample(g: &mut Gen) -> Vec<T> {

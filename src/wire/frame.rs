@@ -88,17 +88,34 @@ impl Frame<'_> {
     }
 }
 
-/// Takes apart a frame (without its length).
-pub fn split(bytes: &[u8]) -> Result<Frame<'_>, FrameError> {
-    let mut start_reader = Reader::new(Release::NEWEST, bytes);
-    let start = Start::decode(&mut start_reader)?;
+/// What stands in front of a body.
+pub(crate) struct Head {
+    pub(crate) header: Header,
+    pub(crate) auth: Option<AuthBlock>,
+    /// Where the authentication block starts.
+    pub(crate) auth_at: usize,
+    /// What the header announces.
+    pub(crate) body_length: usize,
+}
+
+/// Reads what stands in front of a body; the reader is at the body afterwards, in its release.
+pub(crate) fn read_head(r: &mut Reader<'_>) -> Result<Head, FrameError> {
+    r.begin("header");
+    let start = Start::decode(r)?;
     let release = Release::for_peer(start.version)
         .map_err(|unsupported| FrameError::Version { unsupported, msg_type: start.msg_type })?;
-    let mut r = Reader::new(release, bytes);
-    r.take(start_reader.at())?;
-    let (header, body_length) = Header::decode_rest(start, release, &mut r)?;
+    r.set_release(release);
+    let (header, body_length) = Header::decode_rest(start, release, r)?;
+    r.end_record();
     let auth_at = r.at();
-    let auth = if header.has_auth() { Some(AuthBlock::decode(&mut r)?) } else { None };
+    let auth = if header.has_auth() { Some(r.field("auth")?) } else { None };
+    Ok(Head { header, auth, auth_at, body_length })
+}
+
+/// Takes apart a frame (without its length).
+pub fn split(bytes: &[u8]) -> Result<Frame<'_>, FrameError> {
+    let mut r = Reader::new(Release::NEWEST, bytes);
+    let Head { header, auth, auth_at, body_length } = read_head(&mut r)?;
     let auth_bytes = &bytes[auth_at..r.at()];
     check_body_length(body_length, &r)?;
     Ok(Frame { header, auth, auth_bytes, body: r.rest() })

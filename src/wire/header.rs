@@ -25,6 +25,21 @@ pub mod flags {
     pub const PACK_ADDRS: u16 = 0x80;
 }
 
+/// The flags that are set, by name.
+pub fn flag_names(set: u16) -> impl Iterator<Item = &'static str> {
+    let names = [
+        (flags::GLOBAL_AUTH_KEY, "GLOBAL_AUTH_KEY"),
+        (flags::DBD_CONNECTION, "DBD_CONNECTION"),
+        (flags::KEEP_BUFFER, "KEEP_BUFFER"),
+        (flags::DROP_PRIV, "DROP_PRIV"),
+        (flags::USE_BCAST_NETWORK, "USE_BCAST_NETWORK"),
+        (flags::CTLD_QUEUE_PROCESSING, "CTLD_QUEUE_PROCESSING"),
+        (flags::NO_AUTH, "NO_AUTH"),
+        (flags::PACK_ADDRS, "PACK_ADDRS"),
+    ];
+    names.into_iter().filter(move |(flag, _)| set & flag != 0).map(|(_, name)| name)
+}
+
 /// Subtrees to which a message is passed on, per header; Slurm's counters have 16 bits.
 pub const RETURNED_MAX: u16 = u16::MAX;
 
@@ -136,10 +151,13 @@ impl Header {
         release: Release,
         r: &mut Reader<'_>,
     ) -> Result<(Self, usize), DecodeError> {
-        let body_length = r.u32()? as usize;
+        let body_length = r.field::<u32>("body_length")? as usize;
+        r.begin("forward");
         let forward = decode_forward(release, start.flags, r)?;
-        let returned = crate::codec::Count16::decode(r)?;
-        let orig_addr = WireAddr::decode(r)?;
+        r.end_record();
+        let (read, show) = (crate::codec::Count16::decode, Vec::<Returned>::view);
+        let returned = r.field_with("returned", read, show)?;
+        let orig_addr = r.field("orig_addr")?;
         let Start { flags, msg_type, .. } = start;
         let header = Self { release, flags, msg_type, forward, returned, orig_addr };
         Ok((header, body_length))
@@ -155,14 +173,14 @@ fn decode_forward(
     flags: u16,
     r: &mut Reader<'_>,
 ) -> Result<Option<Forward>, DecodeError> {
-    let count = r.u16()?;
+    let count = r.field("count")?;
     if count == 0 {
         return Ok(None);
     }
-    let nodelist = Wire::decode(r)?;
-    let (timeout_ms, tree_width) = (r.u32()?, r.u16()?);
-    let net_cred = if carries_addrs(release, flags) { Wire::decode(r)? } else { None };
-    let tree_depth = if release >= Release::V24_11 { r.u16()? } else { 0 };
+    let nodelist = r.field("nodelist")?;
+    let (timeout_ms, tree_width) = (r.field("timeout_ms")?, r.field("tree_width")?);
+    let net_cred = if carries_addrs(release, flags) { r.field("net_cred")? } else { None };
+    let tree_depth = if release >= Release::V24_11 { r.field("tree_depth")? } else { 0 };
     Ok(Some(Forward { count, nodelist, timeout_ms, tree_width, net_cred, tree_depth }))
 }
 
@@ -182,16 +200,15 @@ impl Start {
     /// Reads the start of a header. Peers before 22.05 have one more field, which is skipped. The
     /// hello to an accounting daemon, and nothing else, has its type in front a second time.
     pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let mut version = r.u16()?;
-        let repeats_type = version == names::REQUEST_PERSIST_INIT;
+        let repeats_type = r.peek_u16() == Some(names::REQUEST_PERSIST_INIT);
         if repeats_type {
-            version = r.u16()?;
+            r.field::<u16>("msg_type_in_front")?;
         }
-        let flags = r.u16()?;
+        let (version, flags) = (r.field("version")?, r.field("flags")?);
         if matches!(Release::for_peer(version), Err(Unsupported::Older(_))) {
-            r.u16()?;
+            r.field::<u16>("msg_index")?;
         }
-        let msg_type = r.u16()?;
+        let msg_type = r.field("msg_type")?;
         let is_hello = flags & flags::DBD_CONNECTION != 0;
         if repeats_type != is_hello || is_hello && msg_type != names::REQUEST_PERSIST_INIT {
             return Err(r.invalid("the hello to an accounting daemon is malformed"));
@@ -211,10 +228,14 @@ impl Wire for Returned {
     }
 
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let (error, msg_type) = (r.u32()?, r.u16()?);
-        let node_name = Wire::decode(r)?;
+        let (error, msg_type) = (r.field("error")?, r.field("msg_type")?);
+        let node_name = r.field("node_name")?;
         r.enter()?;
+        r.begin(names::name(msg_type).unwrap_or("message"));
         let message = Message::decode_from(msg_type, r)?;
+        if r.is_traced() {
+            r.end(&|v| message.view(v));
+        }
         r.leave();
         Ok(Self { error, node_name, message })
     }
@@ -223,6 +244,8 @@ impl Wire for Returned {
         v.record_begin("Returned");
         v.field("error");
         v.unsigned(u64::from(self.error));
+        v.field("msg_type");
+        v.unsigned(u64::from(self.message.msg_type()));
         v.field("node_name");
         self.node_name.view(v);
         v.field(self.message.name());

@@ -60,8 +60,9 @@ impl Wire for StepId {
     }
 
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let sluid = if r.release() >= Release::V24_11 { r.u64()? } else { 0 };
-        let (job_id, step_id, step_het_comp) = (r.u32()?, r.u32()?, r.u32()?);
+        let sluid = if r.release() >= Release::V24_11 { r.field("sluid")? } else { 0 };
+        let (job_id, step_id) = (r.field("job_id")?, r.field("step_id")?);
+        let step_het_comp = r.field("step_het_comp")?;
         Ok(Self { sluid, job_id, step_id, step_het_comp })
     }
 
@@ -115,7 +116,7 @@ impl Wire for JobRef {
         if r.release() >= Release::V25_11 {
             return StepId::decode(r).map(Self);
         }
-        r.u32().map(Self::job)
+        r.field("job_id").map(Self::job)
     }
 
     fn view(&self, v: &mut dyn Visitor) {

@@ -231,7 +231,7 @@ fn decode_elements<T: Wire>(count: u32, r: &mut Reader<'_>) -> Result<Vec<T>, De
     let room = r.left() / std::mem::size_of::<T>().max(1);
     let mut elements = Vec::with_capacity(count.min(room));
     for _ in 0..count {
-        elements.push(T::decode(r)?);
+        elements.push(r.element()?);
     }
     Ok(elements)
 }

@@ -9,6 +9,8 @@ pub mod auth;
 mod bits;
 mod bytes;
 pub mod codec;
+pub mod difference;
+pub mod dissect;
 mod errno;
 pub mod frame;
 pub mod hash;
@@ -24,8 +26,11 @@ mod release;
 pub mod sack;
 mod sample;
 mod schema;
+pub mod stream;
 pub mod text;
 pub mod token;
+mod trace;
+mod value;
 mod view;
 mod wire;
 
@@ -48,6 +53,8 @@ pub use registry::{Message, Registered};
 pub use release::{Release, Unsupported};
 pub use sample::Gen;
 pub use schema::Schema;
+pub use trace::{Content, Part};
+pub use value::Value;
 pub use view::{Json, Visitor};
 pub use wire::{
     Codec, Counted, FieldInfo, Record, Wire, count_of, predicate, schema_like, skip_like,

@@ -59,18 +59,41 @@ impl Json {
     }
 
     fn quote(&mut self, text: &str) {
-        self.out.push('"');
-        for c in text.chars() {
-            match c {
-                '"' => self.out.push_str("\\\""),
-                '\\' => self.out.push_str("\\\\"),
-                c if u32::from(c) < 0x20 => {
-                    write!(self.out, "\\u{:04x}", u32::from(c)).expect("a String takes all");
-                }
-                c => self.out.push(c),
+        push_quoted(text, &mut self.out);
+    }
+}
+
+/// Appends text as a JSON string.
+pub(crate) fn push_quoted(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            c if u32::from(c) < 0x20 => {
+                write!(out, "\\u{:04x}", u32::from(c)).expect("a String takes all");
             }
+            c => out.push(c),
         }
-        self.out.push('"');
+    }
+    out.push('"');
+}
+
+/// Appends bytes as a JSON string of hexadecimal digits.
+pub(crate) fn push_bytes(bytes: &[u8], out: &mut String) {
+    out.reserve(bytes.len() * 2 + 2);
+    out.push('"');
+    for byte in bytes {
+        write!(out, "{byte:02x}").expect("a String takes all");
+    }
+    out.push('"');
+}
+
+/// Appends a fraction as JSON, which has no word for what is not finite.
+pub(crate) fn push_fraction(value: f64, out: &mut String) {
+    match value.is_finite() {
+        true => write!(out, "{value:?}").expect("a String takes all"),
+        false => out.push_str("null"),
     }
 }
 
@@ -117,8 +140,8 @@ impl Visitor for Json {
     }
 
     fn fraction(&mut self, value: f64) {
-        let text = if value.is_finite() { format!("{value:?}") } else { "null".to_owned() };
-        self.push(&text);
+        self.separate();
+        push_fraction(value, &mut self.out);
     }
 
     fn boolean(&mut self, value: bool) {
@@ -131,12 +154,8 @@ impl Visitor for Json {
     }
 
     fn bytes(&mut self, value: &[u8]) {
-        let mut hex = String::with_capacity(value.len() * 2);
-        for byte in value {
-            write!(hex, "{byte:02x}").expect("a String takes all");
-        }
         self.separate();
-        self.quote(&hex);
+        push_bytes(value, &mut self.out);
     }
 
     fn null(&mut self) {

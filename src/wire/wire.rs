@@ -77,7 +77,7 @@ impl<T: Wire> Counted for Vec<T> {
 
     fn decode(count: u32, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let count = r.check_count(count)?;
-        (0..count).map(|_| T::decode(r)).collect()
+        (0..count).map(|_| r.element()).collect()
     }
 
     fn sample(count: u32, g: &mut Gen) -> Self {

@@ -159,9 +159,27 @@ fn decode_field(declaration: &Declaration, field: &Field) -> TokenStream {
         (None, None, None) => quote!(<#kind as ::flurm_wire::Wire>::decode(r)),
     };
     let value = quote!(#value.map_err(|error| error.within(#place))?);
+    let text = field.name.to_string();
+    let show = match &field.codec {
+        Some(codec) => quote!(<#codec as ::flurm_wire::Codec<#kind>>::view(&this.#name, v)),
+        None => quote!(<#kind as ::flurm_wire::Wire>::view(&this.#name, v)),
+    };
     let statement = match &field.constant {
-        Some(_) => quote!(#value;),
-        None => quote!(this.#name = #value;),
+        Some(_) => quote! {
+            r.begin(#text);
+            let start = r.at();
+            #value;
+            if r.is_traced() {
+                r.end_filler(r.at() - start);
+            }
+        },
+        None => quote! {
+            r.begin(#text);
+            this.#name = #value;
+            if r.is_traced() {
+                r.end(&|v| #show);
+            }
+        },
     };
     guarded(field, true, statement)
 }

@@ -48,16 +48,16 @@ impl Wire for MultiMessage {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let count = r.u32()?;
         let count = r.check_count(count)?;
-        let messages = (0..count).map(|_| Self::decode_one(r)).collect::<Result<_, _>>()?;
+        let read = |r: &mut Reader<'_>| (0..count).map(|_| Self::decode_one(r)).collect();
+        let show = |messages: &Vec<Message>, v: &mut dyn Visitor| view_messages(messages, v);
+        let messages = r.field_with("messages", read, show)?;
         Ok(Self { messages })
     }
 
     fn view(&self, v: &mut dyn Visitor) {
         v.record_begin("MultiMessage");
         v.field("messages");
-        v.list_begin(self.messages.len());
-        self.messages.iter().for_each(|message| view_message(message, v));
-        v.list_end();
+        view_messages(&self.messages, v);
         v.record_end();
     }
 
@@ -78,6 +78,12 @@ impl Wire for MultiMessage {
         s.leave();
         s.leave();
     }
+}
+
+fn view_messages(messages: &[Message], v: &mut dyn Visitor) {
+    v.list_begin(messages.len());
+    messages.iter().for_each(|message| view_message(message, v));
+    v.list_end();
 }
 
 /// A record with one field, named after the message inside.
@@ -182,14 +188,16 @@ impl Wire for SiblingMessage {
     }
 
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let head = SiblingHead::decode(r)?;
+        let head: SiblingHead = r.field("head")?;
         if r.u16()? == 0 {
             return Ok(Self { head, message: None });
         }
         let release = Release::from_version(head.data_version)
             .ok_or_else(|| r.invalid("a message of a release that is not spoken"))?;
         r.enter()?;
-        let message = r.in_release(release, |r| Message::decode_from(head.data_type, r))?;
+        let read =
+            |r: &mut Reader<'_>| r.in_release(release, |r| Message::decode_from(head.data_type, r));
+        let message = r.field_with("message", read, view_message)?;
         r.leave();
         Ok(Self { head, message: Some(Box::new(message)) })
     }

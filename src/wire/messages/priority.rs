@@ -171,7 +171,7 @@ impl Codec<StepId> for JobNumber {
         if r.release() >= Release::V26_05 {
             return StepId::decode(r);
         }
-        r.u32().map(StepId::job)
+        r.field("job_id").map(StepId::job)
     }
 
     fn sample(g: &mut Gen) -> StepId {

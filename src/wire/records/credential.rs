@@ -325,13 +325,8 @@ impl Wire for VersionedCredential {
         let version = r.u16()?;
         let release = Release::from_version(version)
             .ok_or_else(|| r.invalid("credential of a release that is not spoken"))?;
-        if release == r.release() {
-            return Wire::decode(r).map(|credential| Self { release: None, credential });
-        }
-        let mut inner = Reader::new(release, r.clone().rest()).with_limits(r.limits());
-        let credential = Wire::decode(&mut inner)?;
-        r.take(inner.at())?;
-        Ok(Self { release: Some(release), credential })
+        let credential = r.in_release(release, Wire::decode)?;
+        Ok(Self { release: Some(release).filter(|release| *release != r.release()), credential })
     }
 
     fn view(&self, v: &mut dyn Visitor) {

@@ -213,12 +213,19 @@ impl EachNode {
         }
     }
 
-    fn read<T: Wire>(&self, r: &mut Reader<'_>) -> Result<Option<Vec<T>>, DecodeError> {
-        if r.u8()? == 0 {
-            return Ok(None);
-        }
-        let count = r.check_count(self.0)?;
-        (0..count).map(|_| T::decode(r)).collect::<Result<_, _>>().map(Some)
+    fn read<T: Wire>(
+        &self,
+        name: &'static str,
+        r: &mut Reader<'_>,
+    ) -> Result<Option<Vec<T>>, DecodeError> {
+        let read = |r: &mut Reader<'_>| {
+            if r.u8()? == 0 {
+                return Ok(None);
+            }
+            let count = r.check_count(self.0)?;
+            (0..count).map(|_| r.element()).collect::<Result<_, _>>().map(Some)
+        };
+        r.field_with(name, read, Option::view)
     }
 
     fn sample<T: Wire>(&self, g: &mut Gen) -> Option<Vec<T>> {
@@ -237,11 +244,18 @@ impl EachNode {
         }
     }
 
-    fn read_arrays(&self, r: &mut Reader<'_>) -> Result<Vec<Option<Vec<u64>>>, DecodeError> {
+    fn read_arrays(
+        &self,
+        name: &'static str,
+        r: &mut Reader<'_>,
+    ) -> Result<Vec<Option<Vec<u64>>>, DecodeError> {
         if r.release() < Release::V23_11 {
             return Ok(Vec::new());
         }
-        (0..r.check_count(self.0)?).map(|_| <Flag8 as Codec<_>>::decode(r)).collect()
+        let read = |r: &mut Reader<'_>| {
+            (0..r.check_count(self.0)?).map(|_| <Flag8 as Codec<_>>::decode(r)).collect()
+        };
+        r.field_with(name, read, Vec::view)
     }
 
     fn sample_arrays(&self, g: &mut Gen) -> Vec<Option<Vec<u64>>> {
@@ -280,6 +294,11 @@ macro_rules! hand_written {
 /// An array behind a flag, which has a count of its own besides.
 type Flagged = Option<Vec<u64>>;
 
+fn count_by_node(r: &mut Reader<'_>) -> Result<Flagged, DecodeError> {
+    let (read, show) = (<Flag8 as Codec<Flagged>>::decode, <Flag8 as Codec<Flagged>>::view);
+    r.field_with("gres_cnt_node_alloc", read, show)
+}
+
 impl Wire for GresJobNodes {
     const KIND: &'static str = "GresJobNodes";
 
@@ -295,16 +314,16 @@ impl Wire for GresJobNodes {
     }
 
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let node_cnt = r.u32()?;
+        let node_cnt = r.field("node_cnt")?;
         let each = EachNode(node_cnt);
         Ok(Self {
             node_cnt,
-            gres_cnt_node_alloc: <Flag8 as Codec<_>>::decode(r)?,
-            gres_bit_alloc: each.read(r)?,
-            gres_per_bit_alloc: each.read_arrays(r)?,
-            gres_bit_step_alloc: each.read(r)?,
-            gres_cnt_step_alloc: each.read(r)?,
-            gres_per_bit_step_alloc: each.read_arrays(r)?,
+            gres_cnt_node_alloc: count_by_node(r)?,
+            gres_bit_alloc: each.read("gres_bit_alloc", r)?,
+            gres_per_bit_alloc: each.read_arrays("gres_per_bit_alloc", r)?,
+            gres_bit_step_alloc: each.read("gres_bit_step_alloc", r)?,
+            gres_cnt_step_alloc: each.read("gres_cnt_step_alloc", r)?,
+            gres_per_bit_step_alloc: each.read_arrays("gres_per_bit_step_alloc", r)?,
         })
     }
 
@@ -342,14 +361,14 @@ impl Wire for GresStepNodes {
     }
 
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let node_cnt = r.u32()?;
+        let node_cnt = r.field("node_cnt")?;
         let each = EachNode(node_cnt);
         Ok(Self {
             node_cnt,
-            node_in_use: Wire::decode(r)?,
-            gres_cnt_node_alloc: <Flag8 as Codec<_>>::decode(r)?,
-            gres_bit_alloc: each.read(r)?,
-            gres_per_bit_alloc: each.read_arrays(r)?,
+            node_in_use: r.field("node_in_use")?,
+            gres_cnt_node_alloc: count_by_node(r)?,
+            gres_bit_alloc: each.read("gres_bit_alloc", r)?,
+            gres_per_bit_alloc: each.read_arrays("gres_per_bit_alloc", r)?,
         })
     }
 
@@ -381,9 +400,13 @@ impl Wire for GresPrepNodes {
     }
 
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let node_cnt = r.u32()?;
-        let gres_cnt_node_alloc = <Flag8 as Codec<_>>::decode(r)?;
-        Ok(Self { node_cnt, gres_cnt_node_alloc, gres_bit_alloc: EachNode(node_cnt).read(r)? })
+        let node_cnt = r.field("node_cnt")?;
+        let gres_cnt_node_alloc = count_by_node(r)?;
+        Ok(Self {
+            node_cnt,
+            gres_cnt_node_alloc,
+            gres_bit_alloc: EachNode(node_cnt).read("gres_bit_alloc", r)?,
+        })
     }
 
     fn sample(g: &mut Gen) -> Self {

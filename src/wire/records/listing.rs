@@ -43,12 +43,12 @@ macro_rules! listing {
 
             fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
                 let count = r.u32()?;
-                r.check_count(count)?;
-                $(let $head = <$head_type>::decode(r)?;)*
-                let $records = (0..count).map(|_| Wire::decode(r)).collect::<Result<_, _>>()?;
+                let count = r.check_count(count)?;
+                $(let $head = r.field::<$head_type>(stringify!($head))?;)*
+                let $records = r.elements(stringify!($records), count)?;
                 $(
                     let $tail = match r.release() >= Release::$since {
-                        true => Wire::decode(r)?,
+                        true => r.field(stringify!($tail))?,
                         false => Default::default(),
                     };
                 )*
@@ -178,15 +178,15 @@ impl Wire for NodeInfoMsg {
 
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let count = r.u32()?;
-        let mut message = Self { last_update: Wire::decode(r)?, ..Self::default() };
+        let mut message = Self { last_update: r.field("last_update")?, ..Self::default() };
         if r.release() >= Release::V24_11 {
-            message.hidden_nodes = Wire::decode(r)?;
+            message.hidden_nodes = r.field("hidden_nodes")?;
         }
         let hidden = message.hidden_nodes.as_ref().map_or(0, |bits| bits.iter().count());
         let shown = u32::try_from(hidden).ok().and_then(|hidden| count.checked_sub(hidden));
         let shown = shown.ok_or_else(|| r.invalid("more nodes are hidden than listed"))?;
-        r.check_count(shown)?;
-        message.nodes = (0..shown).map(|_| Wire::decode(r)).collect::<Result<_, _>>()?;
+        let shown = r.check_count(shown)?;
+        message.nodes = r.elements("nodes", shown)?;
         Ok(message)
     }
 

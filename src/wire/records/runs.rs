@@ -60,7 +60,7 @@ impl<T: Wire + Debug> Wire for Runs<T> {
         if count == 0 {
             return Ok(Self { values: Vec::new(), repeats: Vec::new() });
         }
-        let runs = Self { values: Wire::decode(r)?, repeats: Wire::decode(r)? };
+        let runs = Self { values: r.field("values")?, repeats: r.field("repeats")? };
         if runs.values.len() != count || runs.repeats.len() != count {
             return Err(r.invalid("arrays of runs differ in length"));
         }
@@ -121,9 +121,9 @@ impl Wire for CoreRuns {
             return Ok(Self::default());
         }
         let runs = Self {
-            cores_per_socket: Wire::decode(r)?,
-            sockets_per_node: Wire::decode(r)?,
-            sock_core_rep_count: Wire::decode(r)?,
+            cores_per_socket: r.field("cores_per_socket")?,
+            sockets_per_node: r.field("sockets_per_node")?,
+            sock_core_rep_count: r.field("sock_core_rep_count")?,
         };
         let lengths = [runs.cores_per_socket.len(), runs.sockets_per_node.len()];
         if lengths != [count; 2] || runs.sock_core_rep_count.len() != count {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use flurm_bin::arguments::{self, Given, flag, value};
-use flurm_bin::{conf_files, startup};
+use flurm_bin::{conf_files, startup, wire_tool};
 use flurm_conf::{Diagnostic, Severity};
 
 const PROGRAM: &str = "flurm";
@@ -14,14 +14,23 @@ const HELP: &str = "Usage: flurm COMMAND [OPTIONS]
   version                   Print the version.
   conf check [-f FILE]      Check slurm.conf and the flurm.conf beside it, and print what is
                             wrong with file and line. Ends with 1 when a daemon could not start.
+  wire COMMAND              Look at Slurm's protocol: decode captures, follow live connections,
+                            compare. 'flurm wire -h' tells more.
 
   -f, --conf FILE           slurm.conf to use (default: $SLURM_CONF, else /etc/slurm/slurm.conf).
   -h, --help                Print this help.
   -V, --version             Print the version.";
 
 fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1).peekable();
+    if args.next_if(|first| first == "wire").is_some() {
+        return match wire_tool::run(args) {
+            Ok(code) => code,
+            Err(text) => startup::fail_usage("flurm wire", &text),
+        };
+    }
     let known = [value('f', Some("conf")), flag('h', Some("help")), flag('V', Some("version"))];
-    let given = match arguments::read(&known, std::env::args().skip(1)) {
+    let given = match arguments::read(&known, args) {
         Ok(given) => given,
         Err(text) => startup::fail_usage(PROGRAM, &text),
     };

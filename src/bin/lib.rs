@@ -8,3 +8,4 @@ pub mod daemon;
 pub mod logging;
 pub mod own_node;
 pub mod startup;
+pub mod wire_tool;

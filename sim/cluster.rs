@@ -41,11 +41,18 @@ pub const NODE: &str = "flurmd";
 /// The name of the credential service.
 pub const MUNGED: &str = "munged";
 
+/// A fault that goes on.
+struct Active {
+    number: u64,
+    undo: Box<dyn FnOnce()>,
+}
+
 #[derive(Default)]
 struct State {
     services: BTreeMap<(MachineId, String), Service>,
     power_holds: BTreeMap<MachineId, u32>,
     link_faults: Vec<LinkFault>,
+    active: Vec<Active>,
     next_fault: u64,
 }
 
@@ -201,18 +208,48 @@ impl Cluster {
         }
     }
 
+    /// A number that no fault had before.
+    pub fn next_number(&self) -> u64 {
+        let mut state = self.state.borrow_mut();
+        state.next_fault += 1;
+        state.next_fault
+    }
+
+    /// A fault has begun: `undo` ends it after `lasts`, or when everything is healed.
+    pub fn begin(self: &Rc<Self>, lasts: Nanos, undo: impl FnOnce() + 'static) {
+        let number = self.until_healed(undo);
+        let cluster = Rc::clone(self);
+        world::with(|w| {
+            let at = w.now().saturating_add(lasts);
+            w.schedule(at, Event::Call(Box::new(move || cluster.end_fault(number))));
+        });
+    }
+
+    /// A fault has begun that only healing ends; its number.
+    pub fn until_healed(&self, undo: impl FnOnce() + 'static) -> u64 {
+        let number = self.next_number();
+        self.state.borrow_mut().active.push(Active { number, undo: Box::new(undo) });
+        number
+    }
+
+    fn end_fault(&self, number: u64) {
+        let ended = {
+            let mut state = self.state.borrow_mut();
+            let at = state.active.iter().position(|fault| fault.number == number);
+            at.map(|at| state.active.remove(at))
+        };
+        if let Some(fault) = ended {
+            (fault.undo)();
+        }
+    }
+
     /// Adds faults to directions of links; the number takes them away again.
     pub fn break_links(&self, links: &[(MachineId, MachineId, Link)]) -> u64 {
-        let number = {
-            let mut state = self.state.borrow_mut();
-            state.next_fault += 1;
-            let number = state.next_fault;
-            for (source, target, link) in links {
-                let fault = LinkFault { number, source: *source, target: *target, link: *link };
-                state.link_faults.push(fault);
-            }
-            number
-        };
+        let number = self.next_number();
+        for (source, target, link) in links {
+            let fault = LinkFault { number, source: *source, target: *target, link: *link };
+            self.state.borrow_mut().link_faults.push(fault);
+        }
         for (source, target, _) in links {
             self.apply_link(*source, *target);
         }
@@ -251,23 +288,14 @@ impl Cluster {
         crate::light::disturbed();
     }
 
-    /// Ends every fault: links are whole, machines have power, services run, clocks are right.
+    /// Ends every fault that goes on: links are whole, machines have power, services run. What was
+    /// broken for good before stays so.
     pub fn heal(&self) {
-        let numbers: Vec<u64> = self.state.borrow().link_faults.iter().map(|f| f.number).collect();
-        for number in numbers {
-            self.mend_links(number);
+        let ended = std::mem::take(&mut self.state.borrow_mut().active);
+        for fault in ended {
+            (fault.undo)();
         }
-        let (dark, names) = {
-            let mut state = self.state.borrow_mut();
-            let dark: Vec<MachineId> = std::mem::take(&mut state.power_holds).into_keys().collect();
-            for service in state.services.values_mut() {
-                service.holds = 0;
-            }
-            (dark, state.services.keys().cloned().collect::<Vec<_>>())
-        };
-        for machine in dark {
-            self.power_on(machine);
-        }
+        let names: Vec<_> = self.state.borrow().services.keys().cloned().collect();
         for (machine, name) in names {
             self.start(machine, &name);
         }

@@ -8,6 +8,7 @@ pub mod engine;
 pub mod fault;
 pub mod inspect;
 pub mod light;
+pub mod marks;
 pub mod oracle;
 pub mod run;
 pub mod runner;

@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use flurm_base::{Rng, mark, planted};
+use flurm_base::{Rng, knob, mark, planted};
 
 use crate::cluster::{self, Cluster};
 use crate::fault::{self, Planned};
 use crate::inspect;
 use crate::oracle::{self, Violation};
-use crate::scenario::Scenario;
+use crate::scenario::{Knobs, Scenario};
 use crate::situation::{Situation, situations};
 use crate::system;
 use crate::world::env::Engine;
-use crate::world::history::{Answer, Effect};
+use crate::world::history::{Answer, Content, Effect};
 use crate::world::process::ProcKey;
 use crate::world::scene::Scene;
 use crate::world::trace::{Break, Kind, Line, Stamp, clock_text};
@@ -24,7 +24,7 @@ use crate::world::{self, MICRO, MachineId, Nanos, SECOND, World};
 /// Where clients reach a controller.
 const CLIENT_PORT: u16 = 6817;
 /// Where controllers reach each other.
-const PEER_PORT: u16 = 6827;
+const PEER_PORT: u16 = 6830;
 /// Machines of clients.
 pub const LOGINS: u8 = 2;
 
@@ -102,6 +102,8 @@ pub struct Outcome {
     pub failure: Option<Failure>,
     /// Marks reached, and how often.
     pub marks: BTreeMap<&'static str, u64>,
+    /// Knobs that were drawn, and what they were.
+    pub knobs: BTreeMap<&'static str, u64>,
     /// Submissions that were accepted.
     pub accepted: u64,
     /// Job processes that were started.
@@ -165,6 +167,7 @@ fn build(world: &mut World, scenario: &Scenario, rng: &Rng) -> Built {
         let facts = (machine.name.clone(), machine.cpus, machine.memory_mib);
         world.history.machines.insert(*id, facts);
     }
+    world.compare_clocks();
     let draw = |range: crate::scenario::SpanRange| (range.low(), range.high());
     (world.net.latency.min, world.net.latency.max) = draw(scenario.world.latency);
     (world.disk_knobs.sync_min, world.disk_knobs.sync_max) = draw(scenario.world.sync);
@@ -202,12 +205,16 @@ pub fn run_seed_until<X: Engine>(
     }
     let built = build(&mut world, scenario, &rng);
     plant(scenario);
+    if scenario.knobs == Knobs::Drawn {
+        knob::start_drawing(rng.child("knobs"));
+    }
     mark::start_recording();
     let story = scenario.clone();
     let (world, result) = X::run(world, move || Box::pin(tell::<X>(story, built, rng)));
     cluster::set_current(None);
     crate::light::end();
     unplant();
+    let knobs = knob::stop_drawing();
     let marks = mark::stop_recording();
     let failure = match result {
         Err(text) => Some(Failure::Panic(text)),
@@ -223,6 +230,7 @@ pub fn run_seed_until<X: Engine>(
         simulated: world.now(),
         failure,
         marks,
+        knobs,
         accepted: count(|effect| {
             matches!(effect, Effect::Submitted { answer: Answer::Accepted(_), .. })
         }),
@@ -247,6 +255,11 @@ fn disks_of(world: &World) -> Vec<(String, Files)> {
 
 fn judge(scenario: &Scenario, world: &World, reasons: Vec<String>) -> Option<Failure> {
     let violation = |name: &String| oracle::judge(name, &world.history);
+    let checked = scenario.workload.iter().try_for_each(|one| one.workload().check(&world.history));
+    if let Err(text) = checked {
+        let at = world.now();
+        return Some(Failure::Oracle(Violation { oracle: "workload_check", at, text }));
+    }
     let late = |name: &&String| *name != "every_job_ends";
     if let Some(violation) = scenario.expect.oracles.iter().filter(late).find_map(violation) {
         return Some(Failure::Oracle(violation));
@@ -308,6 +321,9 @@ async fn tell<X: Engine>(scenario: Scenario, built: Built, rng: Rng) -> Vec<Stri
     let trouble = trouble_of(&scenario, &rng);
     fault::schedule(plan_for(&scenario, &cluster, &rng));
     world::wait_until(trouble).await;
+    if let Some(core) = scenario.expect.core {
+        fault::leave_broken(&cluster, core, &mut rng.child("core"));
+    }
     cluster.heal();
     world::with(|w| {
         let now = w.now();
@@ -319,9 +335,20 @@ async fn tell<X: Engine>(scenario: Scenario, built: Built, rng: Rng) -> Vec<Stri
     loop {
         let missing = missing(&cluster, &working);
         if missing.is_empty() || world::with(|w| w.now()) >= limit {
+            world::with(read_outputs);
             return missing;
         }
         world::wait(SECOND).await;
+    }
+}
+
+/// Looks at every output file, as its owner would.
+fn read_outputs(w: &mut World) {
+    let now = w.now();
+    for ((machine, path), written) in w.history.outputs.clone() {
+        let found = w.machine_mut(machine).disk.peek(&path).unwrap_or_default();
+        let found = Content::of(&found);
+        w.history.push(now, Effect::OutputRead { machine, path, written, found });
     }
 }
 

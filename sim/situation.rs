@@ -86,7 +86,14 @@ impl<'h> Onlooker<'h> {
                     }
                 }
             }
-            Effect::Listed { .. } | Effect::Observed { .. } => 6,
+            Effect::Listed { .. }
+            | Effect::NodesListed { .. }
+            | Effect::OutputRead { .. }
+            | Effect::Observed { .. }
+            | Effect::Wanted { .. }
+            | Effect::Cancelling { .. }
+            | Effect::Ordering(_)
+            | Effect::Ordered(..) => 6,
             Effect::Healed => {
                 self.healed = true;
                 7

@@ -1,19 +1,90 @@
 //! Faults: what scenario files may ask for, and how the seed turns it into a plan of acts.
 //!
 //! A plan is an explicit list of (time, act, how long). Machines are drawn when the plan is made,
-//! except "the leader", which is whoever leads when the time comes.
+//! except "the leader", which is whoever leads when the time comes. A fault is a type in a file of
+//! its family: what it takes from a scenario, and which acts it plans. Its name stands in [`KINDS`].
 
 mod act;
+mod clocks;
+mod core;
+mod disks;
 mod dump;
+mod links;
 mod plan;
+mod processes;
+mod services;
 
-use serde::{Deserialize, Serialize};
+use std::fmt::Debug;
+use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer, Serialize};
+
+pub use self::core::leave_broken;
 pub use act::Act;
 pub use dump::{from_tables, to_tables};
-pub use plan::{Planned, plan, schedule};
+pub use plan::{Planned, Planner, plan, schedule};
 
+use crate::scenario::kinds::{self, Kind};
 use crate::scenario::{CountRange, SpanRange};
+
+/// Something that a scenario lets break.
+pub trait Fault: Debug + Send + Sync {
+    /// Adds what breaks, and when, to a plan.
+    fn plan(&self, planner: &mut Planner<'_>);
+}
+
+macro_rules! kinds {
+    ($($name:literal => $kind:ty),* $(,)?) => {
+        /// Every fault that a scenario file can name.
+        pub const KINDS: &[Kind<dyn Fault>] = &[
+            $(Kind { name: $name, read: |table| Ok(Arc::new(kinds::read::<$kind>(table)?)) }),*
+        ];
+    };
+}
+
+kinds! {
+    "kill_controller" => services::KillController,
+    "power_loss_controller" => services::PowerLossController,
+    "crash_loop" => services::CrashLoop,
+    "kill_node_daemon" => services::KillNodeDaemon,
+    "power_loss_node" => services::PowerLossNode,
+    "swizzle" => services::Swizzle,
+    "munge_down" => services::MungeDown,
+    "partition" => links::Partition,
+    "delay" => links::Delay,
+    "loss" => links::Loss,
+    "reset" => links::Reset,
+    "half_open" => links::HalfOpen,
+    "names_fail" => links::NamesFail,
+    "clock_jump" => clocks::ClockJump,
+    "clock_drift" => clocks::ClockDrift,
+    "disk_errors" => disks::DiskErrors,
+    "disk_full" => disks::DiskFull,
+    "disk_slow" => disks::DiskSlow,
+    "disk_loss" => disks::DiskLoss,
+    "bit_rot" => disks::BitRot,
+    "fork_failure" => processes::ForkFailure,
+    "kill_step_daemon" => processes::KillStepDaemon,
+    "oom_kill" => processes::OomKill,
+}
+
+/// A fault of a scenario file.
+#[derive(Clone, Debug)]
+pub struct FaultSpec(Arc<dyn Fault>);
+
+impl FaultSpec {
+    /// Adds what breaks, and when, to a plan.
+    pub fn plan(&self, planner: &mut Planner<'_>) {
+        self.0.plan(planner);
+    }
+}
+
+impl<'de> Deserialize<'de> for FaultSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let table = toml::Table::deserialize(deserializer)?;
+        kinds::by_name(KINDS, "fault", table).map(Self).map_err(serde::de::Error::custom)
+    }
+}
 
 /// Which controller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +110,7 @@ pub enum When {
     AfterCommitBeforeReply,
 }
 
-/// Which machines a swizzle takes.
+/// Which machines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Group {
@@ -52,137 +123,10 @@ pub enum Group {
     All,
 }
 
-/// The shape of a partition.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Shape {
-    /// Two sides that hear nothing of each other.
-    #[default]
-    TwoWay,
-    /// One side hears the other and not the reverse.
-    OneWay,
-    /// The leader hears nobody and nobody hears it.
-    IsolateLeader,
-    /// One pair of machines cannot talk.
-    Pair,
-}
-
 fn once_to_thrice() -> CountRange {
     CountRange::new(1, 3)
 }
 
 fn seconds() -> SpanRange {
     SpanRange::secs(1, 10)
-}
-
-/// A fault of a scenario file.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
-pub enum FaultSpec {
-    /// `kill -9` of controllers, which are started again.
-    KillController {
-        /// Which.
-        #[serde(default)]
-        who: Who,
-        /// At which moment.
-        #[serde(default)]
-        when: When,
-        /// How often.
-        #[serde(default = "once_to_thrice")]
-        times: CountRange,
-        /// Until it is started again.
-        #[serde(default = "seconds")]
-        down_for: SpanRange,
-    },
-    /// A controller's machine loses power and unsynced writes, and boots again.
-    PowerLossController {
-        /// Which.
-        #[serde(default)]
-        who: Who,
-        /// At which moment.
-        #[serde(default)]
-        when: When,
-        /// How often.
-        #[serde(default = "once_to_thrice")]
-        times: CountRange,
-        /// Until it boots.
-        #[serde(default = "seconds")]
-        down_for: SpanRange,
-    },
-    /// `kill -9` of a node's daemon; its step daemons and jobs live on.
-    KillNodeDaemon {
-        /// How often.
-        #[serde(default = "once_to_thrice")]
-        times: CountRange,
-        /// Until it is started again.
-        #[serde(default = "seconds")]
-        down_for: SpanRange,
-    },
-    /// A node loses power with everything on it, and boots again.
-    PowerLossNode {
-        /// How often.
-        #[serde(default = "once_to_thrice")]
-        times: CountRange,
-        /// Until it boots.
-        #[serde(default = "seconds")]
-        down_for: SpanRange,
-    },
-    /// A random part of a group goes down almost at once and comes back in another order.
-    Swizzle {
-        /// Of which machines.
-        #[serde(default)]
-        group: Group,
-        /// By losing power rather than by a kill.
-        #[serde(default)]
-        power: bool,
-        /// How often.
-        #[serde(default = "once_to_thrice")]
-        times: CountRange,
-        /// Within which span they go down.
-        within: SpanRange,
-        /// How long each is down.
-        down_for: SpanRange,
-    },
-    /// Links are cut.
-    Partition {
-        /// How.
-        #[serde(default)]
-        shape: Shape,
-        /// How often.
-        #[serde(default = "once_to_thrice")]
-        times: CountRange,
-        /// How long.
-        #[serde(default = "seconds")]
-        lasts: SpanRange,
-    },
-    /// Links of one machine get slow.
-    Delay {
-        /// By how much.
-        adds: SpanRange,
-        /// How often.
-        #[serde(default = "once_to_thrice")]
-        times: CountRange,
-        /// How long.
-        #[serde(default = "seconds")]
-        lasts: SpanRange,
-    },
-    /// Links of one machine lose segments.
-    Loss {
-        /// Percent of segments.
-        percent: CountRange,
-        /// How often.
-        #[serde(default = "once_to_thrice")]
-        times: CountRange,
-        /// How long.
-        #[serde(default = "seconds")]
-        lasts: SpanRange,
-    },
-    /// A machine's wall clock jumps, back or forth.
-    ClockJump {
-        /// By how much.
-        by: SpanRange,
-        /// How often.
-        #[serde(default = "once_to_thrice")]
-        times: CountRange,
-    },
 }

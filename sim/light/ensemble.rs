@@ -10,7 +10,7 @@ use super::entries::{Entry, Position, Snapshot};
 use super::state::{
     Forwarded, Hooks, Life, Member, Progress, Promise, ReadPromise, Standing, Ways,
 };
-use crate::world::{self, Event, MILLI, MachineId, Nanos, SECOND, fs, net};
+use crate::world::{self, Event, MILLI, MachineId, Nanos, SECOND, fs, net, trouble};
 
 /// Entries of one message at most.
 const ENTRIES_MAX: usize = 64;
@@ -95,8 +95,10 @@ impl Ensemble {
         world::with(|w| net::crossing(w, source, target))
     }
 
-    fn sync_time() -> Nanos {
-        world::with(fs::sync_time)
+    /// How long a member's disk takes to sync.
+    pub(super) fn sync_time(&self, id: u64) -> Nanos {
+        let machine = self.members.get(&id).map(|member| member.machine);
+        machine.map_or(0, |machine| world::with(|w| fs::sync_time(w, machine)))
     }
 
     pub(super) fn publish(&mut self, id: u64) {
@@ -213,7 +215,7 @@ impl Ensemble {
         }
         life.syncing = true;
         let number = life.number;
-        later(Self::sync_time(), move |all| all.synced(id, number, last));
+        later(self.sync_time(id), move |all| all.synced(id, number, last));
     }
 
     /// Rule *Store*, for a leader's own entries.
@@ -236,7 +238,7 @@ impl Ensemble {
 
     fn disk_fails(&self, id: u64) -> bool {
         let Some(machine) = self.members.get(&id).map(|member| member.machine) else { return true };
-        world::with(|w| fs::sync_fails(w) || w.machine(machine).disk.broken)
+        world::with(|w| trouble::sync_fails(w, machine))
     }
 
     /// Rule *Send*: a leader sends what each other member lacks, one message at a time to each.
@@ -336,7 +338,7 @@ impl Ensemble {
         let dirty = stored.is_ok_and(|upto| member.synced < upto);
         let upto = stored.unwrap_or(0);
         let last = Position { index: upto, term: member.entries.term_at(upto).unwrap_or(0) };
-        let storing = if dirty { Self::sync_time() } else { 0 };
+        let storing = if dirty { self.sync_time(id) } else { 0 };
         let Some(back) = self.crossing(id, leader) else {
             return later(storing, move |all| {
                 all.stored(id, number, last);

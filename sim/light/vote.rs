@@ -136,7 +136,7 @@ impl Ensemble {
             .filter_map(|other| Some(self.crossing(id, *other)? + self.crossing(*other, id)?));
         // One round for the question, one for the votes, which are stored.
         let round = rounds.min().unwrap_or(0);
-        let votes = 2 * round + world::with(world::fs::sync_time);
+        let votes = 2 * round + self.sync_time(id);
         later(votes, move |all| all.elect(id, number));
     }
 

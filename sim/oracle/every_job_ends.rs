@@ -33,7 +33,9 @@ pub(super) fn waiting_for(history: &History) -> Vec<String> {
         missing.push("nobody could list the queue since everything was healed".into());
         return missing;
     };
-    for job in listing.iter().filter(|job| !state::is_over(job.state)) {
+    // What a machine holds that was left broken is waited for, as it must be.
+    let held = |nodes: &str| history.left_broken.contains(nodes);
+    for job in listing.iter().filter(|job| !state::is_over(job.state) && !held(&job.nodes)) {
         let (id, name, state) = (job.job, &job.name, state::name(job.state));
         missing.push(format!("job {id} ({name}) is {state}: {} {}", job.reason, job.nodes));
     }
@@ -56,12 +58,15 @@ fn live(history: &History) -> Vec<String> {
             _ => {}
         }
     }
+    let reached = |(_, process): &&(Nanos, &crate::world::history::JobProcess)| {
+        !history.left_broken.contains(history.machine_name(process.machine))
+    };
     let words = |(_, process): &(Nanos, &crate::world::history::JobProcess)| {
         let job = process.job.map_or_else(|| "no job".to_owned(), |job| format!("job {job}"));
         let machine = history.machine_name(process.machine);
         format!("process {} of {job} still lives on {machine}", process.pid)
     };
-    live.values().map(words).collect()
+    live.values().filter(reached).map(words).collect()
 }
 
 impl Oracle for EveryJobEnds {

@@ -1,13 +1,13 @@
 //! Durability: judges that an acknowledged submission is one job, and stays one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Oracle, last_listing};
 use crate::world::Nanos;
 use crate::world::history::{Answer, Effect, History};
 
 /// An acknowledged submission exists once: one id per submission, whatever was retried; one
-/// submission per id; and it is there when everything is healed. Source: the promise of `sbatch`.
+/// submission per id; and it is there when everything is healed. A refused one does not exist. Source: the promise of `sbatch`.
 pub(super) struct JobExistsOnce;
 
 #[derive(Default)]
@@ -36,14 +36,28 @@ impl Oracle for JobExistsOnce {
     fn judge(history: &History) -> Result<(), (Nanos, String)> {
         let mut known = Known::default();
         let mut acknowledged = BTreeMap::new();
+        let mut refused: BTreeMap<&str, u32> = BTreeMap::new();
+        let mut ran: BTreeSet<u32> = BTreeSet::new();
         for (at, effect) in history.effects() {
             let learned = match effect {
                 Effect::Submitted { key, answer: Answer::Accepted(id) } => {
                     acknowledged.insert(*id, (*at, key));
                     known.learn(key, *id)
                 }
-                Effect::Listed { jobs, .. } => {
-                    jobs.iter().try_for_each(|job| known.learn(&job.name, job.job))
+                Effect::Submitted { key, answer: Answer::Refused(error) } => {
+                    refused.insert(key, *error);
+                    Ok(())
+                }
+                Effect::Listed { jobs, .. } => jobs.iter().try_for_each(|job| {
+                    if let Some(error) = refused.get(job.name.as_str()) {
+                        let (key, id) = (&job.name, job.job);
+                        return Err(format!("submission {key} was refused ({error}) and is job {id}"));
+                    }
+                    known.learn(&job.name, job.job)
+                }),
+                Effect::Gone(process, _) => {
+                    ran.extend(process.job);
+                    Ok(())
                 }
                 Effect::Started(process) => match (&process.key, process.job) {
                     (Some(key), Some(id)) => known.learn(key, id),
@@ -56,7 +70,8 @@ impl Oracle for JobExistsOnce {
         let Some(healed) = history.healed_at() else { return Ok(()) };
         let Some(last) = last_listing(history, healed) else { return Ok(()) };
         for (id, (at, key)) in acknowledged {
-            if at < healed && !last.iter().any(|job| job.job == id) {
+            // A job that ran and is over is forgotten some time (MinJobAge).
+            if at < healed && !ran.contains(&id) && !last.iter().any(|job| job.job == id) {
                 let text = format!("submission {key} was acknowledged as job {id}, which is gone");
                 return Err((at, text));
             }
@@ -93,6 +108,13 @@ mod tests {
         other.key = Some("k9".into());
         let tale = Tale::new().submitted("k1", Answer::Accepted(1)).starts(&other);
         assert_eq!(tale.verdict::<JobExistsOnce>(), "job 1 is submission k1 and submission k9");
+    }
+
+    #[test]
+    fn a_refused_submission_that_became_a_job_is_caught() {
+        let tale = Tale::new().submitted("k1", Answer::Refused(2015)).listed(0, &[seen(1, 0)]);
+        let text = "submission k1 was refused (2015) and is job 1";
+        assert_eq!(tale.verdict::<JobExistsOnce>(), text);
     }
 
     #[test]

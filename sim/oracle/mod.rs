@@ -1,11 +1,5 @@
 //! Oracles: judgements over what crossed a boundary. None of them looks into a component.
 
-mod every_job_ends;
-mod job_exists_once;
-mod no_double_launch;
-mod reads_never_go_back;
-mod within_capacity;
-
 use crate::world::Nanos;
 use crate::world::history::{Effect, History, SeenJob};
 
@@ -29,34 +23,44 @@ pub trait Oracle {
     fn judge(history: &History) -> Result<(), (Nanos, String)>;
 }
 
-/// Names of all oracles.
-pub const NAMES: &[&str] = &[
-    job_exists_once::JobExistsOnce::NAME,
-    no_double_launch::NoDoubleLaunch::NAME,
-    within_capacity::WithinCapacity::NAME,
-    every_job_ends::EveryJobEnds::NAME,
-    reads_never_go_back::ReadsNeverGoBack::NAME,
-];
+macro_rules! oracles {
+    ($($file:ident::$oracle:ident),* $(,)?) => {
+        $(mod $file;)*
+
+        /// Names of all oracles.
+        pub const NAMES: &[&str] = &[$($file::$oracle::NAME),*];
+
+        /// Lets the named oracle judge.
+        ///
+        /// # Panics
+        /// When there is no oracle of this name; scenario files are checked when they are read.
+        pub fn judge(name: &str, history: &History) -> Option<Violation> {
+            match name {
+                $($file::$oracle::NAME => one::<$file::$oracle>(history),)*
+                other => unreachable!("scenario files name known oracles only, not {other}"),
+            }
+        }
+    };
+}
+
+oracles! {
+    job_exists_once::JobExistsOnce,
+    no_double_launch::NoDoubleLaunch,
+    within_capacity::WithinCapacity,
+    every_job_ends::EveryJobEnds,
+    reads_never_go_back::ReadsNeverGoBack,
+    cancel_is_final::CancelIsFinal,
+    over_means_gone::OverMeansGone,
+    queue_is_fair::QueueIsFair,
+    time_limits_hold::TimeLimitsHold,
+    holds_are_kept::HoldsAreKept,
+    nothing_is_disturbed::NothingIsDisturbed,
+    output_is_whole::OutputIsWhole,
+    exit_code_is_told::ExitCodeIsTold,
+}
 
 fn one<O: Oracle>(history: &History) -> Option<Violation> {
     O::judge(history).err().map(|(at, text)| Violation { oracle: O::NAME, at, text })
-}
-
-/// Lets the named oracle judge.
-///
-/// # Panics
-/// When there is no oracle of this name; scenario files are checked when they are read.
-pub fn judge(name: &str, history: &History) -> Option<Violation> {
-    match name {
-        job_exists_once::JobExistsOnce::NAME => one::<job_exists_once::JobExistsOnce>(history),
-        no_double_launch::NoDoubleLaunch::NAME => one::<no_double_launch::NoDoubleLaunch>(history),
-        within_capacity::WithinCapacity::NAME => one::<within_capacity::WithinCapacity>(history),
-        every_job_ends::EveryJobEnds::NAME => one::<every_job_ends::EveryJobEnds>(history),
-        reads_never_go_back::ReadsNeverGoBack::NAME => {
-            one::<reads_never_go_back::ReadsNeverGoBack>(history)
-        }
-        other => unreachable!("scenario files name known oracles only, not {other}"),
-    }
 }
 
 /// What is still missing after healing; empty when everything is done.
@@ -83,6 +87,7 @@ mod state {
     pub(super) const RUNNING: u32 = 1;
     pub(super) const SUSPENDED: u32 = 2;
     pub(super) const COMPLETED: u32 = 3;
+    pub(super) const FAILED: u32 = 5;
     const BASE: u32 = 0xff;
     const COMPLETING: u32 = 0x8000;
 
@@ -158,6 +163,11 @@ mod invented {
             self
         }
 
+        pub(super) fn later(mut self, seconds: u64) -> Self {
+            self.second += seconds;
+            self
+        }
+
         pub(super) fn submitted(self, key: &str, answer: Answer) -> Self {
             self.then(Effect::Submitting { key: key.into(), tries: 0 })
                 .then(Effect::Submitted { key: key.into(), answer })
@@ -201,6 +211,6 @@ mod invented {
 
     pub(super) fn seen(job: u32, state: u32) -> SeenJob {
         let (name, reason, nodes) = (format!("k{job}"), "None".to_owned(), String::new());
-        SeenJob { job, name, state, restarts: 0, reason, nodes }
+        SeenJob { job, name, state, restarts: 0, reason, nodes, exit: 0 }
     }
 }

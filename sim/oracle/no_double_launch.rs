@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Oracle, state};
 use crate::world::Nanos;
-use crate::world::history::{Effect, History, JobProcess};
+use crate::world::history::{Effect, History, JobProcess, Order};
 
 /// No job runs on two places at once, and no attempt of a job is started twice. Source: the promise
 /// of a launch.
@@ -21,6 +21,8 @@ impl Oracle for NoDoubleLaunch {
         let mut live: BTreeMap<u32, Vec<&JobProcess>> = BTreeMap::new();
         let mut started: BTreeSet<(u32, &str)> = BTreeSet::new();
         let mut over: BTreeSet<u32> = BTreeSet::new();
+        // Whoever requeues a job by hand may bring one back that was over.
+        let mut requeued: BTreeSet<u32> = BTreeSet::new();
         for (at, effect) in history.effects() {
             match effect {
                 Effect::Started(process) => {
@@ -54,7 +56,12 @@ impl Oracle for NoDoubleLaunch {
                 }
                 Effect::Listed { jobs, .. } => {
                     let ended = jobs.iter().filter(|job| state::is_over(job.state));
-                    over.extend(ended.map(|job| job.job));
+                    let ended = ended.map(|job| job.job).filter(|job| !requeued.contains(job));
+                    over.extend(ended);
+                }
+                Effect::Ordering(Order::Requeue(job)) => {
+                    over.remove(job);
+                    requeued.insert(*job);
                 }
                 _ => {}
             }

@@ -1,6 +1,6 @@
 //! Listings: judges that what a client has seen is not taken back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Oracle, state};
 use crate::world::Nanos;
@@ -20,6 +20,7 @@ impl Oracle for ReadsNeverGoBack {
 
     fn judge(history: &History) -> Result<(), (Nanos, String)> {
         let mut acknowledged: Vec<(Nanos, u32)> = Vec::new();
+        let mut ran: BTreeSet<u32> = BTreeSet::new();
         let mut last: BTreeMap<u32, BTreeMap<u32, &SeenJob>> = BTreeMap::new();
         for (at, effect) in history.effects() {
             match effect {
@@ -29,15 +30,18 @@ impl Oracle for ReadsNeverGoBack {
                 Effect::Listed { client, asked, jobs } => {
                     let now: BTreeMap<u32, &SeenJob> =
                         jobs.iter().map(|job| (job.job, job)).collect();
+                    let forgotten = |job: &u32| now.contains_key(job) || ran.contains(job);
                     let missing =
-                        acknowledged.iter().find(|(at, job)| at < asked && !now.contains_key(job));
+                        acknowledged.iter().find(|(at, job)| at < asked && !forgotten(job));
                     if let Some((_, job)) = missing {
                         let text = format!("job {job} was acknowledged and is not listed");
                         return Err((*at, text));
                     }
                     let before = last.insert(*client, now.clone()).unwrap_or_default();
-                    compare(*client, &before, &now).map_err(|text| (*at, text))?;
+                    compare(*client, &before, &now, &ran).map_err(|text| (*at, text))?;
                 }
+                // What ran and is over is forgotten some time (MinJobAge).
+                Effect::Gone(process, _) => ran.extend(process.job),
                 _ => {}
             }
         }
@@ -49,8 +53,12 @@ fn compare(
     client: u32,
     before: &BTreeMap<u32, &SeenJob>,
     now: &BTreeMap<u32, &SeenJob>,
+    ran: &BTreeSet<u32>,
 ) -> Result<(), String> {
     for (id, old) in before {
+        if ran.contains(id) && !now.contains_key(id) {
+            continue;
+        }
         let Some(new) = now.get(id) else {
             return Err(format!("client {client} saw job {id} and later does not"));
         };

@@ -2,6 +2,7 @@
 //! drawn from the seed.
 
 mod explicit;
+pub mod kinds;
 mod range;
 
 use std::path::Path;
@@ -29,6 +30,9 @@ pub struct Scenario {
     /// How the world behaves when nothing is broken.
     #[serde(default)]
     pub world: WorldSpec,
+    /// Whether limits and time-outs of the components are drawn from their legal ranges.
+    #[serde(default)]
+    pub knobs: Knobs,
     /// What clients do.
     #[serde(default)]
     pub workload: Vec<WorkloadSpec>,
@@ -84,6 +88,17 @@ impl Agreement {
     }
 }
 
+/// What limits and time-outs the components run with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Knobs {
+    /// Those of a product.
+    #[default]
+    Default,
+    /// Drawn from their legal ranges.
+    Drawn,
+}
+
 /// What stands in the world.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -102,6 +117,8 @@ pub struct ClusterSpec {
     pub memory_mib: u64,
     /// Lines added to the generated slurm.conf.
     pub conf: Vec<String>,
+    /// Lines of flurm.conf, which is there when there are any.
+    pub flurm_conf: Vec<String>,
 }
 
 impl Default for ClusterSpec {
@@ -115,6 +132,7 @@ impl Default for ClusterSpec {
             cpus: 4,
             memory_mib: 4000,
             conf: Vec::new(),
+            flurm_conf: Vec::new(),
         }
     }
 }
@@ -159,12 +177,24 @@ pub struct Expect {
     /// How long after healing everything must be done.
     #[serde(default = "default_settle")]
     pub settles_within: SpanRange,
+    /// Who is healed at the end; the rest stays broken. Everybody when absent.
+    pub core: Option<Core>,
     /// A bug that is planted, in a negative scenario.
     pub planted: Option<String>,
     /// The oracle that must catch it.
     pub caught_by: Option<String>,
     /// Seeds within which it must be caught.
     pub within_seeds: Option<u64>,
+}
+
+/// The machines that are healed at the end.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Core {
+    /// So many controllers: a majority.
+    pub controllers: u8,
+    /// So many nodes.
+    pub nodes: u16,
 }
 
 fn default_trouble() -> SpanRange {
@@ -226,7 +256,16 @@ impl Scenario {
         if self.planned()?.unwrap_or_default().iter().any(late) {
             return Err("a planned fault begins when trouble is over already".into());
         }
-        let kinds = ["unsettled", "panic"];
+        if let Some(core) = self.expect.core {
+            let all = self.cluster.controllers;
+            if core.controllers > all || core.controllers * 2 <= all {
+                return Err(format!("a core has a majority of the {all} controllers"));
+            }
+            if core.nodes == 0 || core.nodes > self.cluster.nodes {
+                return Err("a core has nodes, of those there are".into());
+            }
+        }
+        let kinds = ["unsettled", "panic", "workload_check"];
         let is_kind = |kind: &str| kinds.contains(&kind) || crate::oracle::NAMES.contains(&kind);
         if let Some(kind) = self.expect.caught_by.as_deref().filter(|kind| !is_kind(kind)) {
             return Err(format!("nothing called `{kind}` catches bugs"));

@@ -15,7 +15,7 @@ use crate::world::process::Start;
 use crate::world::{self, MachineId, TaskFuture};
 
 /// Where every machine has its slurm.conf.
-const CONF: &str = "/etc/slurm/slurm.conf";
+pub(crate) const CONF: &str = "/etc/slurm/slurm.conf";
 /// What the cluster shares for auth/slurm, in scenarios that use it.
 const SLURM_KEY: &[u8] = b"the key that all simulated machines share";
 /// uid and gid of SlurmUser, as [`world::ident::Users`] knows it.
@@ -97,6 +97,12 @@ pub(super) fn start<X: Engine>(scenario: &Scenario, cluster: &Rc<Cluster>) {
             disk.install(&path.with_file_name("slurm.key"), SLURM_KEY)
         })
         .expect("a new disk has room for a configuration");
+        if !scenario.cluster.flurm_conf.is_empty() {
+            let path = PathBuf::from(CONF).with_file_name("flurm.conf");
+            let text = scenario.cluster.flurm_conf.join("\n") + "\n";
+            world::with(|w| w.machine_mut(machine).disk.install(&path, text.as_bytes()))
+                .expect("a new disk has room for a configuration");
+        }
         install_machine_facts(machine);
     }
     let agreement = scenario.cluster.consensus;

@@ -18,11 +18,10 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use crate::cluster::{CONTROLLER, Cluster};
 use crate::light::Light;
 use crate::scenario::{Agreement, Scenario};
-use crate::workload::{ClientApi, Heard};
+use crate::workload::{ClientApi, Doing, Heard, Prepared, Wanted};
 use crate::world::env::{Engine, Place, SimEnv};
-use crate::world::history::SeenJob;
-use crate::world::script::Plan;
-use crate::world::{self, TaskFuture};
+use crate::world::history::{Order, SeenJob, SeenNode};
+use crate::world::{self, Nanos, TaskFuture};
 
 /// A client waits this long for an answer.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -190,6 +189,7 @@ async fn serve<E: Env>(
 }
 
 /// A client of the log.
+#[derive(Clone)]
 pub struct Client<E: Env> {
     env: E,
     addrs: Vec<SocketAddr>,
@@ -224,28 +224,15 @@ impl<E: Env> Client<E> {
     }
 }
 
-impl<E: Env> ClientApi for Client<E> {
-    type Prepared = String;
-
-    async fn prepare(&mut self, key: &str, _plan: &Plan) -> Option<String> {
-        Some(format!("A {key}\n"))
-    }
-
-    async fn submit(&mut self, prepared: &String) -> Heard<u32> {
-        let answer = self.exchange(prepared).await;
+impl<E: Env> Client<E> {
+    async fn add(&mut self, prepared: &Prepared) -> Heard<u32> {
+        let line = String::from_utf8_lossy(&prepared.0).into_owned();
+        let answer = self.exchange(&line).await;
         let number = answer.and_then(|answer| answer.strip_prefix("I ")?.parse().ok());
         number.map_or(Heard::Nothing, Heard::Answer)
     }
 
-    fn may_retry(&self, _refusal: u32) -> bool {
-        true
-    }
-
-    async fn cancel(&mut self, _job: u32) -> Heard<()> {
-        Heard::Refused(0)
-    }
-
-    async fn list(&mut self) -> Heard<Vec<SeenJob>> {
+    async fn read(&mut self) -> Heard<Vec<SeenJob>> {
         let Some(answer) = self.exchange("L\n").await else { return Heard::Nothing };
         let Some(keys) = answer.strip_prefix('L') else { return Heard::Nothing };
         let seen = |(index, key): (usize, &str)| SeenJob {
@@ -255,7 +242,58 @@ impl<E: Env> ClientApi for Client<E> {
             restarts: 0,
             reason: String::new(),
             nodes: String::new(),
+            exit: 0,
         };
         Heard::Answer(keys.split_whitespace().enumerate().map(seen).collect())
+    }
+}
+
+impl<E: Env> ClientApi for Client<E> {
+    fn prepare<'a>(&'a mut self, wanted: &'a Wanted) -> Doing<'a, Option<Prepared>> {
+        Box::pin(async move { Some(Prepared(format!("A {}\n", wanted.key).into_bytes())) })
+    }
+
+    fn submit<'a>(&'a mut self, prepared: &'a Prepared) -> Doing<'a, Heard<u32>> {
+        Box::pin(self.add(prepared))
+    }
+
+    fn hang_up<'a>(&'a mut self, prepared: &'a Prepared, after: Nanos) -> Doing<'a, ()> {
+        Box::pin(async move {
+            let adding = Box::pin(self.add(prepared));
+            let _whatever_came = E::Rt::timeout(Duration::from_nanos(after), adding).await;
+        })
+    }
+
+    fn submit_twice<'a>(&'a mut self, prepared: &'a Prepared) -> Doing<'a, [Heard<u32>; 2]> {
+        Box::pin(async move {
+            let mut other = Self::clone(self);
+            other.next += 1;
+            let both = futures_util::future::join(self.add(prepared), other.add(prepared)).await;
+            both.into()
+        })
+    }
+
+    fn may_retry(&self, _refusal: u32) -> bool {
+        true
+    }
+
+    fn cancel(&mut self, _job: u32) -> Doing<'_, Heard<()>> {
+        Box::pin(async { Heard::Refused(0) })
+    }
+
+    fn list(&mut self) -> Doing<'_, Heard<Vec<SeenJob>>> {
+        Box::pin(self.read())
+    }
+
+    fn nodes(&mut self) -> Doing<'_, Heard<Vec<SeenNode>>> {
+        Box::pin(async { Heard::Refused(0) })
+    }
+
+    fn order<'a>(&'a mut self, _order: &'a Order) -> Doing<'a, Heard<()>> {
+        Box::pin(async { Heard::Refused(0) })
+    }
+
+    fn nap(&self, span: Nanos) -> Doing<'static, ()> {
+        Box::pin(E::Rt::sleep(Duration::from_nanos(span)))
     }
 }

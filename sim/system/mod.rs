@@ -9,13 +9,15 @@ use std::rc::Rc;
 
 use flurm_base::Rng;
 
+pub(crate) use self::flurm::CONF;
 use self::slurm_client::SlurmClient;
 use crate::cluster::{Cluster, MUNGED};
 use crate::scenario::{Agreement, Scenario, System};
-use crate::workload::{self, ClientApi, Submitting, WorkloadSpec};
+use crate::workload::{ClientApi, Seat, WorkloadSpec};
 use crate::world::env::{Engine, Place, SimEnv};
 use crate::world::process::{self, ProcKey};
 use crate::world::{self, MachineId, TaskFuture, munged};
+use flurm_rt::Env;
 
 /// Starts a component on a client's machine.
 fn start_client<X: Engine, F>(
@@ -77,69 +79,59 @@ pub fn start_clients<X: Engine>(
 /// Numbers of clients that belong to no workload.
 const OBSERVER: u32 = 1_000;
 
-fn clients_with<X: Engine, C: ClientApi>(
+fn clients_with<X: Engine, C: ClientApi + 'static>(
     scenario: &Scenario,
     cluster: &Rc<Cluster>,
     rng: &Rng,
     make: impl Fn(SimEnv<X>, u32, u32) -> C + Copy + Send + 'static,
 ) -> Vec<ProcKey> {
     let users = world::with(|w| w.users.ordinary());
-    let login = |number: u32| cluster.logins[number as usize % cluster.logins.len()];
     let mut working = Vec::new();
     let mut number = 0;
-    for (index, workload) in scenario.workload.iter().enumerate() {
-        let mut rng = rng.child_at("workload", index as u64);
-        match workload.clone() {
-            WorkloadSpec::SubmitWithRetry {
-                clients,
-                jobs,
-                pause,
-                run,
-                cpus,
-                stubborn_percent,
-                failing_percent,
-                cancel_percent,
-            } => {
-                let jobs = jobs.draw(&mut rng);
-                for nth in 0..u64::from(clients) {
-                    let share =
-                        jobs / u64::from(clients) + u64::from(nth < jobs % u64::from(clients));
-                    let what = Submitting {
-                        client: number,
-                        jobs: share,
-                        pause,
-                        run,
-                        cpus,
-                        stubborn_percent,
-                        failing_percent,
-                        cancel_percent,
-                    };
-                    let rng = rng.child_at("client", nth);
-                    let uid = users[number as usize % users.len()];
-                    let client = number;
-                    working.push(start_client::<X, _>(login(number), "sbatch", uid, |env| {
-                        workload::submit_with_retry(env.clone(), make(env, client, uid), what, rng)
-                    }));
-                    number += 1;
-                }
+    for (index, spec) in scenario.workload.iter().enumerate() {
+        let rng = rng.child_at("workload", index as u64);
+        let of = u64::from(spec.workload().clients());
+        for nth in 0..of {
+            let operates = spec.workload().operates();
+            let uid = if operates { 0 } else { users[number as usize % users.len()] };
+            let place = Sitter { client: number, nth, of, uid };
+            let process = sit_down::<X, C>(cluster, spec, place, &rng, make);
+            if spec.workload().ends() {
+                working.push(process);
             }
-            WorkloadSpec::ReadQueue { clients, pause } => {
-                for nth in 0..u64::from(clients) {
-                    let rng = rng.child_at("client", nth);
-                    let uid = users[number as usize % users.len()];
-                    let client = number;
-                    start_client::<X, _>(login(number), "squeue", uid, |env| {
-                        workload::observe(env.clone(), make(env, client, uid), client, pause, rng)
-                    });
-                    number += 1;
-                }
-            }
+            number += 1;
         }
     }
-    let pause = crate::scenario::SpanRange::secs(2, 4);
     let rng = rng.child("observer");
-    start_client::<X, _>(login(0), "observer", 0, |env| {
-        workload::observe(env.clone(), make(env, OBSERVER, 0), OBSERVER, pause, rng)
-    });
+    let place = Sitter { client: OBSERVER, nth: 0, of: 1, uid: 0 };
+    sit_down::<X, C>(cluster, &WorkloadSpec::observer(), place, &rng, make);
     working
+}
+
+/// Which client, and as whom.
+#[derive(Clone, Copy)]
+struct Sitter {
+    client: u32,
+    nth: u64,
+    of: u64,
+    uid: u32,
+}
+
+/// Starts one client of a workload on its machine.
+fn sit_down<X: Engine, C: ClientApi + 'static>(
+    cluster: &Rc<Cluster>,
+    spec: &WorkloadSpec,
+    who: Sitter,
+    rng: &Rng,
+    make: impl Fn(SimEnv<X>, u32, u32) -> C + Copy + Send + 'static,
+) -> ProcKey {
+    let Sitter { client, nth, of, uid } = who;
+    let machine = cluster.logins[client as usize % cluster.logins.len()];
+    start_client::<X, _>(machine, "client", uid, |env| {
+        let lane = env.hostname();
+        let api = Box::new(make(env, client, uid));
+        let own = rng.child_at("client", nth);
+        let seat = Seat { client, nth, of, lane, api, rng: own, shared: rng.clone() };
+        spec.workload().start(seat)
+    })
 }

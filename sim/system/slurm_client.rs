@@ -8,20 +8,25 @@ use std::time::Duration;
 use flurm_host::munge::{Munge, SOCKET_DEFAULT, UID_ANY};
 use flurm_rt::{Addr, AsyncRuntime, Env, Net};
 use flurm_wire::hash::{HashKind, hash_block};
-use flurm_wire::messages::{JobInfoRequest, JobStepKill};
-use flurm_wire::records::JobDesc;
-use flurm_wire::{AuthBlock, Errno, Header, List, Message, Release, UnixTime, frame};
+use flurm_wire::messages::{InfoRequest, JobInfoRequest, JobStepKill, Requeue};
+use flurm_wire::records::{DeletePartition, JobDesc, UpdateNode, UpdatePartition};
+use flurm_wire::{
+    AuthBlock, Errno, Header, JobRef, List, Message, Release, StepId, UnixTime, frame,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::workload::{ClientApi, Heard};
-use crate::world::history::SeenJob;
-use crate::world::script::Plan;
-use crate::world::{self, MachineId};
+use crate::workload::{ClientApi, Doing, Heard, Prepared, Wanted};
+use crate::world::history::{Order, SeenJob, SeenNode};
+use crate::world::{self, MachineId, Nanos};
 
 /// Slurm's `MessageTimeout`: a client waits this long for an answer.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// Slurm's `TCPTimeout`.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
+/// Node states that `scontrol update` sends (slurm.h, `NODE_STATE_*`).
+const NODE_STATE_DOWN: u32 = 1;
+const NODE_STATE_RESUME: u32 = 1 << 8;
+const NODE_STATE_DRAIN: u32 = 1 << 9;
 /// Signal of `scancel`.
 const SIGKILL: u16 = 9;
 
@@ -57,9 +62,9 @@ impl<E: Env> SlurmClient<E> {
         Some(frame::build(header, Some(&auth), &body))
     }
 
-    /// Sends a frame to the next controller and waits for its reply.
-    async fn exchange(&mut self, bytes: &[u8]) -> Option<Message> {
-        let addr = Addr::Ip(self.addrs[self.next % self.addrs.len()]);
+    /// Sends a frame to a controller and waits for its reply.
+    async fn talk(&self, at: usize, bytes: &[u8]) -> Option<Message> {
+        let addr = Addr::Ip(self.addrs[at % self.addrs.len()]);
         let talk = async {
             let connect = self.env.net().connect(&addr);
             let mut stream = E::Rt::timeout(CONNECT_MAX, connect).await.ok()?.ok()?;
@@ -71,7 +76,12 @@ impl<E: Env> SlurmClient<E> {
             stream.read_exact(&mut reply).await.ok()?;
             frame::split(&reply).ok()?.message().ok()
         };
-        let reply = E::Rt::timeout(ANSWER_MAX, talk).await.ok().flatten();
+        E::Rt::timeout(ANSWER_MAX, Box::pin(talk)).await.ok().flatten()
+    }
+
+    /// Sends a frame to the next controller and waits for its reply.
+    async fn exchange(&mut self, bytes: &[u8]) -> Option<Message> {
+        let reply = self.talk(self.next, bytes).await;
         if reply.as_ref().is_none_or(|reply| error_of(reply).is_some_and(goes_elsewhere)) {
             self.next += 1;
         }
@@ -102,14 +112,20 @@ fn goes_elsewhere(error: u32) -> bool {
     .contains(&error)
 }
 
-fn job_desc(key: &str, plan: &Plan, uid: u32) -> JobDesc {
+fn job_desc(wanted: &Wanted, uid: u32) -> JobDesc {
+    let plan = &wanted.plan;
+    let memory = (plan.memory_mib > 0).then_some(plan.memory_mib);
     JobDesc {
-        name: Some(key.to_owned()),
+        name: Some(wanted.key.clone()),
         script: Some(plan.script()),
         environment: vec!["PATH=/usr/bin:/bin".into()],
         work_dir: Some("/home".into()),
         user_id: uid,
         group_id: uid,
+        partition: wanted.partition.clone(),
+        time_limit: wanted.time_limit_min.unwrap_or(flurm_wire::NO_VAL),
+        priority: if wanted.held { 0 } else { flurm_wire::NO_VAL },
+        pn_min_memory: memory.unwrap_or(flurm_wire::NO_VAL64),
         min_cpus: plan.cpus,
         num_tasks: plan.cpus,
         min_nodes: 1,
@@ -118,45 +134,67 @@ fn job_desc(key: &str, plan: &Plan, uid: u32) -> JobDesc {
     }
 }
 
-impl<E: Env> ClientApi for SlurmClient<E> {
-    type Prepared = Vec<u8>;
+/// What `scontrol` sends for an order.
+fn order_message(order: &Order) -> Message {
+    let job = |job: u32| JobDesc { job_id_str: Some(job.to_string()), ..JobDesc::default() };
+    let node = |name: &String, node_state: u32| {
+        let node_names = Some(name.clone());
+        let reason = Some("simulated work".to_owned());
+        Message::RequestUpdateNode(Box::new(UpdateNode {
+            node_names,
+            node_state,
+            reason,
+            ..UpdateNode::default()
+        }))
+    };
+    let update = |desc: JobDesc| Message::RequestUpdateJob(Box::new(desc));
+    match order {
+        Order::Hold(id) => update(JobDesc { priority: 0, ..job(*id) }),
+        Order::Release(id) => update(JobDesc { priority: flurm_wire::INFINITE, ..job(*id) }),
+        Order::Priority(id, priority) => update(JobDesc { priority: *priority, ..job(*id) }),
+        Order::TimeLimit(id, minutes) => update(JobDesc { time_limit: *minutes, ..job(*id) }),
+        Order::Requeue(id) => Message::RequestJobRequeue(Requeue {
+            job: JobRef(StepId::job(*id)),
+            job_id_str: Some(id.to_string()),
+            flags: 0,
+        }),
+        Order::Drain(name) => node(name, NODE_STATE_DRAIN),
+        Order::Resume(name) => node(name, NODE_STATE_RESUME),
+        Order::Down(name) => node(name, NODE_STATE_DOWN),
+        Order::Reconfigure => Message::RequestReconfigure,
+        Order::Takeover => Message::RequestTakeover,
+        Order::CreatePartition(name) => {
+            Message::RequestCreatePartition(Box::new(UpdatePartition {
+                name: Some(name.clone()),
+                nodes: Some("ALL".into()),
+                ..UpdatePartition::default()
+            }))
+        }
+        Order::DeletePartition(name) => {
+            Message::RequestDeletePartition(DeletePartition { name: Some(name.clone()) })
+        }
+    }
+}
 
-    async fn prepare(&mut self, key: &str, plan: &Plan) -> Option<Vec<u8>> {
-        let desc = job_desc(key, plan, self.uid);
-        self.frame(&Message::RequestSubmitBatchJob(Box::new(desc))).await
+impl<E: Env> SlurmClient<E> {
+    async fn make(&mut self, wanted: &Wanted) -> Option<Prepared> {
+        let desc = job_desc(wanted, self.uid);
+        self.frame(&Message::RequestSubmitBatchJob(Box::new(desc))).await.map(Prepared)
     }
 
-    async fn submit(&mut self, prepared: &Vec<u8>) -> Heard<u32> {
-        match self.exchange(prepared).await {
-            Some(Message::ResponseSubmitBatchJob(answer)) => Heard::Answer(answer.step_id.job_id),
-            Some(reply) => error_of(&reply).map_or(Heard::Nothing, Heard::Refused),
+    async fn submit_once(&mut self, prepared: &Prepared) -> Heard<u32> {
+        submitted(self.exchange(&prepared.0).await)
+    }
+
+    async fn done(&mut self, message: &Message) -> Heard<()> {
+        match self.ask(message).await.as_ref().and_then(error_of) {
+            Some(0) => Heard::Answer(()),
+            Some(error) => Heard::Refused(error),
             None => Heard::Nothing,
         }
     }
 
-    fn may_retry(&self, refusal: u32) -> bool {
-        // A credential that munged has seen, of a submission this controller does not know (yet):
-        // another controller may.
-        goes_elsewhere(refusal) || refusal == Errno::SLURM_PROTOCOL_AUTHENTICATION_ERROR.0
-    }
-
-    async fn cancel(&mut self, job: u32) -> Heard<()> {
-        let kill = JobStepKill {
-            sjob_id: Some(job.to_string()),
-            signal: SIGKILL,
-            ..JobStepKill::default()
-        };
-        match self.ask(&Message::RequestKillJob(kill)).await {
-            Some(reply) => match error_of(&reply) {
-                Some(0) => Heard::Answer(()),
-                Some(error) => Heard::Refused(error),
-                None => Heard::Nothing,
-            },
-            None => Heard::Nothing,
-        }
-    }
-
-    async fn list(&mut self) -> Heard<Vec<SeenJob>> {
+    async fn read_jobs(&mut self) -> Heard<Vec<SeenJob>> {
         let request =
             JobInfoRequest { last_update: UnixTime(0), show_flags: 1, job_ids: List::default() };
         match self.ask(&Message::RequestJobInfo(request)).await {
@@ -166,6 +204,86 @@ impl<E: Env> ClientApi for SlurmClient<E> {
             Some(reply) => error_of(&reply).map_or(Heard::Nothing, Heard::Refused),
             None => Heard::Nothing,
         }
+    }
+
+    async fn read_nodes(&mut self) -> Heard<Vec<SeenNode>> {
+        let request = InfoRequest { last_update: UnixTime(0), show_flags: 1 };
+        match self.ask(&Message::RequestNodeInfo(request)).await {
+            Some(Message::ResponseNodeInfo(listing)) => {
+                let seen = |node: &flurm_wire::records::NodeInfo| SeenNode {
+                    name: node.name.clone().unwrap_or_default(),
+                    state: node.node_state,
+                };
+                Heard::Answer(listing.nodes.iter().map(seen).collect())
+            }
+            Some(reply) => error_of(&reply).map_or(Heard::Nothing, Heard::Refused),
+            None => Heard::Nothing,
+        }
+    }
+}
+
+fn submitted(reply: Option<Message>) -> Heard<u32> {
+    match reply {
+        Some(Message::ResponseSubmitBatchJob(answer)) => Heard::Answer(answer.step_id.job_id),
+        Some(reply) => error_of(&reply).map_or(Heard::Nothing, Heard::Refused),
+        None => Heard::Nothing,
+    }
+}
+
+impl<E: Env> ClientApi for SlurmClient<E> {
+    fn prepare<'a>(&'a mut self, wanted: &'a Wanted) -> Doing<'a, Option<Prepared>> {
+        Box::pin(self.make(wanted))
+    }
+
+    fn submit<'a>(&'a mut self, prepared: &'a Prepared) -> Doing<'a, Heard<u32>> {
+        Box::pin(self.submit_once(prepared))
+    }
+
+    fn hang_up<'a>(&'a mut self, prepared: &'a Prepared, after: Nanos) -> Doing<'a, ()> {
+        Box::pin(async move {
+            let talking = Box::pin(self.exchange(&prepared.0));
+            let _whatever_came = E::Rt::timeout(Duration::from_nanos(after), talking).await;
+        })
+    }
+
+    fn submit_twice<'a>(&'a mut self, prepared: &'a Prepared) -> Doing<'a, [Heard<u32>; 2]> {
+        Box::pin(async move {
+            let (one, two) =
+                (self.talk(self.next, &prepared.0), self.talk(self.next + 1, &prepared.0));
+            let (one, two) = futures_util::future::join(one, two).await;
+            [submitted(one), submitted(two)]
+        })
+    }
+
+    fn may_retry(&self, refusal: u32) -> bool {
+        // A credential that munged has seen, of a submission this controller does not know (yet):
+        // another controller may.
+        goes_elsewhere(refusal) || refusal == Errno::SLURM_PROTOCOL_AUTHENTICATION_ERROR.0
+    }
+
+    fn cancel(&mut self, job: u32) -> Doing<'_, Heard<()>> {
+        let kill = JobStepKill {
+            sjob_id: Some(job.to_string()),
+            signal: SIGKILL,
+            ..JobStepKill::default()
+        };
+        Box::pin(async move { self.done(&Message::RequestKillJob(kill)).await })
+    }
+
+    fn list(&mut self) -> Doing<'_, Heard<Vec<SeenJob>>> {
+        Box::pin(self.read_jobs())
+    }
+
+    fn nodes(&mut self) -> Doing<'_, Heard<Vec<SeenNode>>> {
+        Box::pin(self.read_nodes())
+    }
+
+    fn order<'a>(&'a mut self, order: &'a Order) -> Doing<'a, Heard<()>> {
+        Box::pin(async move { self.done(&order_message(order)).await })
+    }
+
+    fn nap(&self, span: Nanos) -> Doing<'static, ()> {
+        Box::pin(E::Rt::sleep(Duration::from_nanos(span)))
     }
 }
 
@@ -182,5 +300,6 @@ fn seen(job: &flurm_wire::records::JobInfo) -> SeenJob {
         restarts: u32::from(job.restart_cnt),
         reason: job.state_desc.clone().unwrap_or_else(|| format!("reason {}", job.state_reason)),
         nodes: job.nodes.clone().unwrap_or_default(),
+        exit: job.exit_code,
     }
 }

@@ -1,9 +1,14 @@
 //! What a workload may ask of a system, whatever the system is.
 
 use std::future::Future;
+use std::pin::Pin;
 
-use crate::world::history::SeenJob;
+use crate::world::Nanos;
+use crate::world::history::{Order, SeenJob, SeenNode};
 use crate::world::script::Plan;
+
+/// Something that a client does.
+pub type Doing<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What a client heard.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,28 +21,54 @@ pub enum Heard<T> {
     Nothing,
 }
 
-/// A client of a system.
-pub trait ClientApi: Send + 'static {
-    /// A submission made ready to be sent; sending it twice sends the same bytes.
-    type Prepared: Send + Sync + 'static;
+/// A job as a client wants it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// What the submission is called; the job's name.
+    pub key: String,
+    /// What the job does, and the CPUs and memory it asks for.
+    pub plan: Plan,
+    /// The partition; the default one when absent.
+    pub partition: Option<String>,
+    /// Time limit in minutes; the partition's when absent.
+    pub time_limit_min: Option<u32>,
+    /// Submitted on hold.
+    pub held: bool,
+}
 
-    /// Prepares a submission called `key` of a job that does `plan`. `None` when this machine cannot
-    /// (its munged does not answer).
-    fn prepare(
-        &mut self,
-        key: &str,
-        plan: &Plan,
-    ) -> impl Future<Output = Option<Self::Prepared>> + Send;
+/// A submission made ready to be sent; sending it twice sends the same bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared(pub Vec<u8>);
+
+/// A client of a system.
+pub trait ClientApi: Send {
+    /// Prepares a submission. `None` when this machine cannot (its munged does not answer).
+    fn prepare<'a>(&'a mut self, wanted: &'a Wanted) -> Doing<'a, Option<Prepared>>;
 
     /// Sends a prepared submission once.
-    fn submit(&mut self, prepared: &Self::Prepared) -> impl Future<Output = Heard<u32>> + Send;
+    fn submit<'a>(&'a mut self, prepared: &'a Prepared) -> Doing<'a, Heard<u32>>;
+
+    /// Sends a prepared submission and hangs up after a while, whatever came.
+    fn hang_up<'a>(&'a mut self, prepared: &'a Prepared, after: Nanos) -> Doing<'a, ()>;
+
+    /// Sends a prepared submission to two controllers at the same time.
+    fn submit_twice<'a>(&'a mut self, prepared: &'a Prepared) -> Doing<'a, [Heard<u32>; 2]>;
 
     /// Whether a refusal only means "not now": the same bytes may be sent again.
     fn may_retry(&self, refusal: u32) -> bool;
 
     /// Asks to cancel a job.
-    fn cancel(&mut self, job: u32) -> impl Future<Output = Heard<()>> + Send;
+    fn cancel(&mut self, job: u32) -> Doing<'_, Heard<()>>;
 
     /// Reads the whole queue.
-    fn list(&mut self) -> impl Future<Output = Heard<Vec<SeenJob>>> + Send;
+    fn list(&mut self) -> Doing<'_, Heard<Vec<SeenJob>>>;
+
+    /// Reads the table of nodes.
+    fn nodes(&mut self) -> Doing<'_, Heard<Vec<SeenNode>>>;
+
+    /// Gives an order of an operator or of a job's owner.
+    fn order<'a>(&'a mut self, order: &'a Order) -> Doing<'a, Heard<()>>;
+
+    /// Waits for a span of the client's own time.
+    fn nap(&self, span: Nanos) -> Doing<'static, ()>;
 }

@@ -1,16 +1,151 @@
 //! Workloads: what clients do, from their own machines and through the network.
+//!
+//! A workload is a type in a file of its own: what it takes from a scenario, what each of its clients
+//! does, and what must hold of what they saw. Its name stands in [`KINDS`].
 
 mod client;
-mod observe;
-mod submit;
+mod hang_up;
+mod mend_nodes;
+mod operate;
+mod partitions;
+mod read_nodes;
+mod read_queue;
+mod submission;
+mod submit_twice;
+mod submit_with_retry;
 
-use serde::Deserialize;
+use std::fmt::Debug;
+use std::sync::Arc;
 
-pub use client::{ClientApi, Heard};
-pub use observe::observe;
-pub use submit::{Submitting, submit_with_retry};
+use flurm_base::Rng;
+use serde::{Deserialize, Deserializer};
 
+pub use client::{ClientApi, Doing, Heard, Prepared, Wanted};
+
+use crate::scenario::kinds::{self, Kind};
 use crate::scenario::{CountRange, SpanRange};
+use crate::world;
+use crate::world::TaskFuture;
+use crate::world::history::{Effect, History};
+use crate::world::trace::{Kind as Noted, digest_bytes};
+
+/// What a number of clients do.
+pub trait Workload: Debug + Send + Sync {
+    /// How many clients it has.
+    fn clients(&self) -> u8;
+
+    /// Whether the run waits until its clients are done.
+    fn ends(&self) -> bool {
+        true
+    }
+
+    /// Whether its clients are operators (root) rather than ordinary users.
+    fn operates(&self) -> bool {
+        false
+    }
+
+    /// What one client does, until it is done or for ever.
+    fn start(&self, seat: Seat) -> TaskFuture;
+
+    /// Judges what its clients saw, once everything is over.
+    fn check(&self, _history: &History) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// Where a client of a workload sits.
+pub struct Seat {
+    /// Its number in the whole world.
+    pub client: u32,
+    /// Its number among the workload's clients, from 0.
+    pub nth: u64,
+    /// How many clients the workload has.
+    pub of: u64,
+    /// Its machine's name, for the trace.
+    pub lane: String,
+    /// How it talks to the system.
+    pub api: Box<dyn ClientApi>,
+    /// Its own chance.
+    pub rng: Rng,
+    /// Chance that all clients of the workload draw the same from.
+    pub shared: Rng,
+}
+
+impl Seat {
+    /// This client's part of a number of things that all clients do together.
+    pub fn share(&mut self, all: CountRange) -> u64 {
+        let all = all.draw(&mut self.shared);
+        all / self.of + u64::from(self.nth < all % self.of)
+    }
+
+    /// Waits for a span drawn from the client's chance.
+    pub async fn pause(&mut self, pause: SpanRange) {
+        let span = pause.draw(&mut self.rng);
+        self.api.nap(span).await;
+    }
+
+    /// Notes what crossed the boundary.
+    pub fn tell(&self, effect: Effect) {
+        tell(&self.lane, effect);
+    }
+}
+
+macro_rules! kinds {
+    ($($name:literal => $kind:ty),* $(,)?) => {
+        /// Every workload that a scenario file can name.
+        pub const KINDS: &[Kind<dyn Workload>] = &[
+            $(Kind { name: $name, read: |table| Ok(Arc::new(kinds::read::<$kind>(table)?)) }),*
+        ];
+    };
+}
+
+kinds! {
+    "submit_with_retry" => submit_with_retry::SubmitWithRetry,
+    "submit_twice" => submit_twice::SubmitTwice,
+    "hang_up" => hang_up::HangUp,
+    "read_queue" => read_queue::ReadQueue,
+    "read_nodes" => read_nodes::ReadNodes,
+    "mend_nodes" => mend_nodes::MendNodes,
+    "operate" => operate::Operate,
+    "partitions_come_and_go" => partitions::PartitionsComeAndGo,
+}
+
+/// A workload of a scenario file.
+#[derive(Clone, Debug)]
+pub struct WorkloadSpec(Arc<dyn Workload>);
+
+impl WorkloadSpec {
+    /// What it is.
+    pub fn workload(&self) -> &dyn Workload {
+        &*self.0
+    }
+
+    /// A workload that no file names: someone who looks at the queue now and then.
+    pub fn observer() -> Self {
+        Self(Arc::new(read_queue::ReadQueue::observer()))
+    }
+}
+
+impl<'de> Deserialize<'de> for WorkloadSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let table = toml::Table::deserialize(deserializer)?;
+        kinds::by_name(KINDS, "workload", table).map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Notes what crossed the boundary, in the history and in the trace.
+pub(crate) fn tell(lane: &str, effect: Effect) {
+    world::with(|w| {
+        let text = match &effect {
+            Effect::Listed { jobs, .. } => format!("client sees {} jobs", jobs.len()),
+            other => format!("client: {other:?}"),
+        };
+        let at = w.now();
+        let fact = digest_bytes(text.as_bytes());
+        w.trace.note(at, Noted::Client, [fact, 0], || (lane.to_owned(), text));
+        w.history.push(at, effect);
+    });
+}
 
 fn one_client() -> u8 {
     1
@@ -20,51 +155,6 @@ fn pause() -> SpanRange {
     SpanRange::micros(20_000, 1_500_000)
 }
 
-fn run_time() -> SpanRange {
-    SpanRange::micros(100_000, 12_000_000)
-}
-
-fn one_cpu() -> CountRange {
-    CountRange::new(1, 1)
-}
-
-/// A workload of a scenario file.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
-pub enum WorkloadSpec {
-    /// Submits jobs; a submission without an answer is sent again, byte for byte.
-    SubmitWithRetry {
-        /// How many clients submit at the same time.
-        #[serde(default = "one_client")]
-        clients: u8,
-        /// How many jobs they submit together.
-        jobs: CountRange,
-        /// Wait between two submissions of one client.
-        #[serde(default = "pause")]
-        pause: SpanRange,
-        /// How long the jobs run.
-        #[serde(default = "run_time")]
-        run: SpanRange,
-        /// CPUs they ask for.
-        #[serde(default = "one_cpu")]
-        cpus: CountRange,
-        /// Percent of jobs that ignore SIGTERM.
-        #[serde(default)]
-        stubborn_percent: u8,
-        /// Percent of jobs that fail.
-        #[serde(default)]
-        failing_percent: u8,
-        /// Percent of jobs that are cancelled some time after they were accepted.
-        #[serde(default)]
-        cancel_percent: u8,
-    },
-    /// Reads the queue again and again.
-    ReadQueue {
-        /// How many clients read.
-        #[serde(default = "one_client")]
-        clients: u8,
-        /// Wait between two looks.
-        #[serde(default = "pause")]
-        pause: SpanRange,
-    },
+fn percent(rng: &mut Rng, percent: u8) -> bool {
+    percent > 0 && rng.below(100) < u64::from(percent)
 }

@@ -70,12 +70,12 @@ impl MachineClock {
         self.wall_offset_us += by_us;
     }
 
-    /// Sets how fast the clocks run from now on.
-    pub fn set_drift(&mut self, now: Nanos, ppm: i64) {
+    /// Sets how fast the clocks run from now on; how fast they ran before.
+    pub fn set_drift(&mut self, now: Nanos, ppm: i64) -> i64 {
         assert!(ppm.abs() <= 100_000, "a clock that is ten percent wrong is no clock");
         self.base_local = self.local(now);
         self.base_global = now;
-        self.drift_ppm = ppm;
+        std::mem::replace(&mut self.drift_ppm, ppm)
     }
 
     /// Sets the wall clock right.

@@ -23,15 +23,13 @@ pub struct Knobs {
     pub sync_min: Nanos,
     /// Longest sync.
     pub sync_max: Nanos,
-    /// Probability that a sync reports an error (and leaves everything unsynced).
-    pub sync_error: f64,
     /// Probability that an unsynced sector or name survives a power loss.
     pub survive: f64,
 }
 
 impl Default for Knobs {
     fn default() -> Self {
-        Self { sync_min: 100 * MICRO, sync_max: 4_000 * MICRO, sync_error: 0.0, survive: 0.5 }
+        Self { sync_min: 100 * MICRO, sync_max: 4_000 * MICRO, survive: 0.5 }
     }
 }
 
@@ -45,6 +43,8 @@ struct Content {
     durable: Vec<u8>,
     dirty: BTreeSet<usize>,
     len_dirty: bool,
+    /// A failed sync let go of changes that never reached the disk.
+    forgotten: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -74,8 +74,6 @@ pub struct Disk {
     /// Bytes all files may hold together; writing more is `ENOSPC`.
     pub capacity: u64,
     used: u64,
-    /// Reads and writes of this disk fail with `EIO` while set.
-    pub broken: bool,
 }
 
 impl Default for Disk {
@@ -83,7 +81,7 @@ impl Default for Disk {
         let root = Inode(0);
         let item = Item { body: Body::Folder(Folder::default()), owner: (0, 0) };
         let items = BTreeMap::from([(root, item)]);
-        Self { items, root, next: 1, capacity: u64::MAX, used: 0, broken: false }
+        Self { items, root, next: 1, capacity: u64::MAX, used: 0 }
     }
 }
 
@@ -127,10 +125,6 @@ impl Disk {
         }
         files.sort();
         files
-    }
-
-    fn check(&self) -> io::Result<()> {
-        if self.broken { Err(io::Error::from_raw_os_error(5)) } else { Ok(()) }
     }
 
     fn find(&self, path: &Path) -> io::Result<Inode> {
@@ -182,7 +176,6 @@ impl Disk {
 
     /// Opens a file.
     pub fn open(&mut self, path: &Path, mode: OpenMode) -> io::Result<Inode> {
-        self.check()?;
         let (parent, name) = self.parent_of(path)?;
         let existing = self.folder(parent)?.cache.get(name).copied();
         match (existing, mode) {
@@ -197,9 +190,13 @@ impl Disk {
         }
     }
 
+    /// Whether a file or folder is there.
+    pub fn exists(&self, path: &Path) -> bool {
+        self.find(path).is_ok()
+    }
+
     /// Reads up to `len` bytes.
     pub fn read_at(&mut self, inode: Inode, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        self.check()?;
         let content = self.content(inode)?;
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(content.cache.len());
         let end = start.saturating_add(len).min(content.cache.len());
@@ -208,7 +205,6 @@ impl Disk {
 
     /// Writes into the page cache.
     pub fn write_at(&mut self, inode: Inode, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.check()?;
         let start = usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
         let end = start.checked_add(bytes.len()).ok_or(io::ErrorKind::FileTooLarge)?;
         let old = self.content(inode)?.cache.len();
@@ -225,7 +221,6 @@ impl Disk {
 
     /// Cuts or grows a file.
     pub fn set_len(&mut self, inode: Inode, len: u64) -> io::Result<()> {
-        self.check()?;
         self.resize(inode, usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?)
     }
 
@@ -251,8 +246,7 @@ impl Disk {
 
     /// Makes a file's content durable.
     pub fn sync(&mut self, inode: Inode) -> io::Result<()> {
-        self.check()?;
-        let Content { cache, durable, dirty, len_dirty } = self.content(inode)?;
+        let Content { cache, durable, dirty, len_dirty, forgotten } = self.content(inode)?;
         durable.resize(cache.len(), 0);
         for sector in std::mem::take(dirty) {
             let start = sector * SECTOR;
@@ -262,13 +256,24 @@ impl Disk {
             }
         }
         *len_dirty = false;
-        assert!(durable == cache, "after a sync the disk holds what the cache holds");
+        assert!(*forgotten || durable == cache, "after a sync the disk holds what the cache holds");
+        Ok(())
+    }
+
+    /// A sync of a file fails as Linux lets it: the changes stay visible, count as clean from now
+    /// on, and are not on the disk.
+    pub fn fail_sync(&mut self, inode: Inode) -> io::Result<()> {
+        let content = self.content(inode)?;
+        let len = content.cache.len();
+        content.durable.resize(len, 0);
+        content.len_dirty = false;
+        content.forgotten |= !content.dirty.is_empty();
+        content.dirty.clear();
         Ok(())
     }
 
     /// Makes a folder's names durable.
     pub fn sync_dir(&mut self, path: &Path) -> io::Result<()> {
-        self.check()?;
         let inode = self.find(path)?;
         let folder = self.folder(inode)?;
         folder.durable = folder.cache.clone();
@@ -277,7 +282,6 @@ impl Disk {
 
     /// Renames, replacing the target.
     pub fn rename(&mut self, source: &Path, target: &Path) -> io::Result<()> {
-        self.check()?;
         let (from, from_name) = self.parent_of(source)?;
         let (to, to_name) = self.parent_of(target)?;
         let inode = *self.folder(from)?.cache.get(from_name).ok_or_else(|| missing(source))?;
@@ -289,7 +293,6 @@ impl Disk {
 
     /// Removes a file.
     pub fn remove(&mut self, path: &Path) -> io::Result<()> {
-        self.check()?;
         let (parent, name) = self.parent_of(path)?;
         let inode = *self.folder(parent)?.cache.get(name).ok_or_else(|| missing(path))?;
         let len = self.len(inode)?;
@@ -300,7 +303,6 @@ impl Disk {
 
     /// Removes a folder and all below it.
     pub fn remove_tree(&mut self, path: &Path) -> io::Result<()> {
-        self.check()?;
         let (parent, name) = self.parent_of(path)?;
         let inode = *self.folder(parent)?.cache.get(name).ok_or_else(|| missing(path))?;
         self.folder(inode)?;
@@ -310,7 +312,6 @@ impl Disk {
 
     /// Creates a folder and its parents.
     pub fn create_folder(&mut self, path: &Path) -> io::Result<()> {
-        self.check()?;
         let mut at = self.root;
         for name in steps(path)? {
             at = match self.folder(at)?.cache.get(name).copied() {
@@ -330,7 +331,6 @@ impl Disk {
 
     /// The names in a folder.
     pub fn list(&mut self, path: &Path) -> io::Result<Vec<Entry>> {
-        self.check()?;
         let inode = self.find(path)?;
         let names = self.folder(inode)?.cache.clone();
         let describe = |(name, inode): (String, Inode)| match &self.items[&inode].body {
@@ -395,9 +395,43 @@ impl Disk {
         self.drop_unreachable();
     }
 
-    /// Everything is gone.
-    pub fn wipe(&mut self) {
-        *self = Self { capacity: self.capacity, next: self.next, ..Self::default() };
+    /// A folder at the root and everything below it is gone for good.
+    pub fn wipe_below(&mut self, folder: &Path) {
+        let root = self.root;
+        for name in steps(folder).unwrap_or_default().into_iter().take(1) {
+            if let Some(Body::Folder(top)) = self.items.get_mut(&root).map(|item| &mut item.body) {
+                top.cache.remove(name);
+                top.durable.remove(name);
+            }
+        }
+        self.drop_unreachable();
+    }
+
+    /// Flips a bit of a file below `folder` whose content is on the disk; false when there is none.
+    /// `draw` decides which.
+    pub fn rot(&mut self, folder: &Path, draw: u64) -> bool {
+        let Ok(top) = self.find(folder) else { return false };
+        let mut open = vec![top];
+        let mut files = Vec::new();
+        while let Some(inode) = open.pop() {
+            match &self.items[&inode].body {
+                Body::Folder(folder) => open.extend(folder.cache.values().rev()),
+                Body::File(content) if content.durable.is_empty() => {}
+                Body::File(_) => files.push(inode),
+            }
+        }
+        if files.is_empty() {
+            return false;
+        }
+        let inode = files[(draw % files.len() as u64) as usize];
+        let Ok(content) = self.content(inode) else { return false };
+        let bit = (draw / 64) % (content.durable.len() as u64 * 8);
+        let (at, mask) = ((bit / 8) as usize, 1 << (bit % 8));
+        content.durable[at] ^= mask;
+        if let Some(byte) = content.cache.get_mut(at) {
+            *byte ^= mask;
+        }
+        true
     }
 
     fn drop_unreachable(&mut self) {
@@ -418,9 +452,10 @@ impl Disk {
 }
 
 fn tear_content(content: &mut Content, survive: f64, rng: &mut Rng) {
-    if !content.len_dirty && content.dirty.is_empty() {
+    if !content.len_dirty && content.dirty.is_empty() && !content.forgotten {
         return;
     }
+    content.forgotten = false;
     let keeps_len = !content.len_dirty || rng.chance(survive);
     let len = if keeps_len { content.cache.len() } else { content.durable.len() };
     let mut after = content.durable.clone();
@@ -483,6 +518,33 @@ mod tests {
         disk.sync(inode).unwrap();
         disk.lose_power(0.0, &mut Rng::from_seed(0));
         assert_eq!(disk.peek(Path::new("/a/log")).unwrap(), [2; 1024]);
+    }
+
+    #[test]
+    fn a_failed_sync_forgets_and_the_next_one_does_not_remember() {
+        let path = Path::new("/a/log");
+        let mut disk = disk_with("/a/log", &[1; 1024]);
+        let inode = disk.open(path, OpenMode::Update).unwrap();
+        disk.write_at(inode, 0, &[2; 512]).unwrap();
+        disk.fail_sync(inode).unwrap();
+        disk.write_at(inode, 512, &[3; 512]).unwrap();
+        disk.sync(inode).unwrap();
+        assert_eq!(disk.peek(path).unwrap()[0], 2, "what was written is still seen");
+        disk.lose_power(1.0, &mut Rng::from_seed(1));
+        let bytes = disk.peek(path).unwrap();
+        assert_eq!((bytes[0], bytes[512]), (1, 3));
+    }
+
+    #[test]
+    fn one_bit_rots_and_a_folder_can_be_lost() {
+        let mut disk = disk_with("/var/log", &[0; 64]);
+        assert!(disk.rot(Path::new("/var"), 12_345));
+        let ones: u32 =
+            disk.peek(Path::new("/var/log")).unwrap().iter().map(|b| b.count_ones()).sum();
+        assert_eq!(ones, 1);
+        assert!(!disk.rot(Path::new("/etc"), 1));
+        disk.wipe_below(Path::new("/var"));
+        assert!(!disk.exists(Path::new("/var/log")));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use flurm_rt::{Access, Entry, File, Fs, OpenMode};
 use super::disk::{Disk, Inode};
 use super::env::Place;
 use super::trace::{Kind, digest_bytes};
-use super::{MachineId, Nanos, World, wait};
+use super::{MachineId, Nanos, World, trouble, wait};
 
 /// The disk as one process sees it.
 #[derive(Clone, Debug)]
@@ -31,17 +31,11 @@ fn note(w: &mut World, machine: MachineId, path: &Path, facts: u64, what: &str) 
 }
 
 /// Even over the logarithm, as real sync times roughly are.
-pub(crate) fn sync_time(w: &mut World) -> Nanos {
+pub(crate) fn sync_time(w: &mut World, machine: MachineId) -> Nanos {
     let (low, high) = (w.disk_knobs.sync_min.max(1), w.disk_knobs.sync_max.max(2));
     let span = (high as f64 / low as f64).ln();
     let time = low as f64 * (w.rng.disk.unit() * span).exp();
-    (time as Nanos).clamp(low, high)
-}
-
-/// Whether the next sync reports an error.
-pub(crate) fn sync_fails(w: &mut World) -> bool {
-    let probability = w.disk_knobs.sync_error;
-    probability > 0.0 && w.rng.disk.chance(probability)
+    (time as Nanos).clamp(low, high) + w.machine(machine).troubles.sum().slower
 }
 
 impl SimFs {
@@ -52,6 +46,7 @@ impl SimFs {
         f: impl FnOnce(&mut Disk) -> io::Result<R>,
     ) -> io::Result<R> {
         super::with(|w| {
+            trouble::writing(w, self.0.machine, false)?;
             let result = f(&mut w.machine_mut(self.0.machine).disk);
             note(w, self.0.machine, path, u64::from(result.is_ok()), what);
             result
@@ -65,6 +60,11 @@ impl Fs for SimFs {
     async fn open(&self, path: &Path, mode: OpenMode) -> io::Result<SimFile> {
         let machine = self.0.machine;
         super::with(|w| {
+            trouble::reading(w, machine)?;
+            let known = w.machine_mut(machine).disk.exists(path);
+            if matches!(mode, OpenMode::Create | OpenMode::CreateNew) && !known {
+                trouble::writing(w, machine, true)?;
+            }
             let item = w.machine_mut(machine);
             let (boots, inode) = (item.boots, item.disk.open(path, mode)?);
             Ok(SimFile { machine, boots, inode, path: path.to_path_buf() })
@@ -112,10 +112,12 @@ impl Fs for SimFs {
     }
 
     async fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        let (time, fails) = super::with(|w| (sync_time(w), sync_fails(w)));
+        let machine = self.0.machine;
+        let (time, fails) =
+            super::with(|w| (sync_time(w, machine), trouble::sync_fails(w, machine)));
         wait(time).await;
         if fails {
-            return Err(io::Error::from_raw_os_error(5));
+            return Err(trouble::sync_error());
         }
         self.change(path, "sync names of", |disk| disk.sync_dir(path))
     }
@@ -156,11 +158,15 @@ impl SimFile {
 
 impl File for SimFile {
     async fn read_at(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        super::with(|w| trouble::reading(w, self.machine))?;
         self.with("", 0, |disk| disk.read_at(self.inode, offset, len))
     }
 
     async fn write_at(&self, offset: u64, bytes: Vec<u8>) -> io::Result<()> {
         let facts = digest_bytes(&bytes) ^ offset;
+        let end = offset.saturating_add(bytes.len() as u64);
+        let grows = self.len().await? < end;
+        super::with(|w| trouble::writing(w, self.machine, grows))?;
         self.with("write", facts, |disk| disk.write_at(self.inode, offset, &bytes))
     }
 
@@ -173,10 +179,13 @@ impl File for SimFile {
     }
 
     async fn sync(&self) -> io::Result<()> {
-        let (time, fails) = super::with(|w| (sync_time(w), sync_fails(w)));
+        let machine = self.machine;
+        let (time, fails) =
+            super::with(|w| (sync_time(w, machine), trouble::sync_fails(w, machine)));
         wait(time).await;
         if fails {
-            return Err(io::Error::from_raw_os_error(5));
+            self.with("fail to sync", 0, |disk| disk.fail_sync(self.inode))?;
+            return Err(trouble::sync_error());
         }
         self.with("sync", 0, |disk| disk.sync(self.inode))
     }

@@ -19,6 +19,7 @@ pub mod script;
 pub mod stream;
 pub mod tap;
 pub mod trace;
+pub mod trouble;
 
 #[cfg(test)]
 mod story_tests;
@@ -97,6 +98,8 @@ pub struct Machine {
     pub clock: MachineClock,
     /// Its disk.
     pub disk: Disk,
+    /// What is wrong with it.
+    pub troubles: trouble::Troubles,
     /// CPUs it has, for oracles only.
     pub cpus: u32,
     /// Memory it has in MiB, for oracles only.
@@ -115,6 +118,8 @@ pub struct Sources {
     pub components: Rng,
     /// How long signals take, and the like.
     pub process: Rng,
+    /// Which operations of a troubled machine fail.
+    pub trouble: Rng,
 }
 
 /// Starts and ends the tasks of simulated processes. Engines implement it.
@@ -189,6 +194,7 @@ impl World {
                 disk: root.child("disk"),
                 components: root.child("components"),
                 process: root.child("process"),
+                trouble: root.child("trouble"),
             },
             trace: Trace::new(readable),
             history: History::default(),
@@ -212,6 +218,7 @@ impl World {
             boots: 1,
             clock: MachineClock::new(self.now),
             disk: Disk::default(),
+            troubles: trouble::Troubles::default(),
             cpus,
             memory_mib,
         });
@@ -248,6 +255,16 @@ impl World {
     /// Wall time of a machine.
     pub fn wall(&self, machine: MachineId) -> Time {
         self.machine(machine).clock.wall(self.now)
+    }
+
+    /// Notes how far wall clocks are apart, for oracles. Called after each change of one.
+    pub fn compare_clocks(&mut self) {
+        let walls: Vec<i64> =
+            (0..self.machines.len() as u32).map(|id| self.wall(MachineId(id)).0).collect();
+        let apart = walls.iter().max().unwrap_or(&0) - walls.iter().min().unwrap_or(&0);
+        let apart = u64::try_from(apart).expect("a maximum is not below a minimum") * MICRO;
+        // A clock that jumps is apart from what it showed before, too.
+        self.history.clocks_wrong = self.history.clocks_wrong.max(2 * apart);
     }
 
     /// True wall time, which no machine can see.

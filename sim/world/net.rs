@@ -109,6 +109,8 @@ struct Half {
 pub struct Conn {
     halves: [Half; 2],
     local: bool,
+    /// Nothing that is sent on it arrives, ever.
+    dead: bool,
     /// Addresses of both ends.
     pub addrs: [SocketAddr; 2],
     /// The path of a local connection.
@@ -273,6 +275,9 @@ fn release(w: &mut World, end: End) {
 /// When something sent now to `end` arrives; `HELD` when its link is cut.
 fn arrival(w: &mut World, end: End) -> Nanos {
     let Some(conn) = w.net.conns.get(&end.conn) else { return w.now };
+    if conn.dead {
+        return HELD;
+    }
     let local = conn.local;
     let source = conn.halves[1 - end.side].machine.expect("both ends have a machine");
     let target = conn.halves[end.side].machine.expect("both ends have a machine");
@@ -404,7 +409,8 @@ pub fn knock(w: &mut World, ask: &Ask) -> Knock {
     let half = |machine, process| Half { machine: Some(machine), process, ..Half::default() };
     let halves = [half(source, Some(ask.process)), half(target, None)];
     let credential = ask.credential;
-    w.net.conns.insert(id, Conn { halves, local, addrs, path, credential, port });
+    let dead = false;
+    w.net.conns.insert(id, Conn { halves, local, dead, addrs, path, credential, port });
     let listening = w.net.listeners.get_mut(&key).expect("it was looked up just now");
     listening.backlog.push_back(id);
     let waker = listening.waker.take();
@@ -644,6 +650,50 @@ pub fn silence(w: &mut World, machine: MachineId) {
     for conn in w.net.conns.values_mut() {
         for half in conn.halves.iter_mut().filter(|half| half.machine == Some(machine)) {
             half.silent = true;
+        }
+    }
+}
+
+fn far_conns_of(w: &World, machine: MachineId) -> Vec<ConnId> {
+    let of = |conn: &Conn| conn.halves.iter().any(|half| half.machine == Some(machine));
+    let far = |conn: &Conn| conn.halves[0].machine != conn.halves[1].machine;
+    let conns = w.net.conns.iter().filter(|(_, conn)| !conn.local && of(conn) && far(conn));
+    conns.map(|(id, _)| *id).collect()
+}
+
+/// Both ends of every connection of a machine with others are told that it is reset.
+pub fn reset_all(w: &mut World, machine: MachineId) {
+    let now = w.now;
+    for conn in far_conns_of(w, machine) {
+        for side in 0..2 {
+            let end = End { conn, side };
+            note(w, end, Kind::Connection, 5, "loses the connection to");
+            if let Some(half) = w.net.half(end) {
+                half.reset_arrives = Some(now);
+                w.schedule(now, Event::Arrive(end));
+            }
+        }
+    }
+}
+
+/// Every connection of a machine with others goes dead: neither end hears anything of it again.
+pub fn deaden_all(w: &mut World, machine: MachineId) {
+    for id in far_conns_of(w, machine) {
+        let Some(conn) = w.net.conns.get_mut(&id) else { continue };
+        conn.dead = true;
+        for half in &mut conn.halves {
+            let now = w.now;
+            for chunk in half.inbox.iter_mut().filter(|chunk| chunk.arrives > now) {
+                chunk.arrives = HELD;
+            }
+            for when in [&mut half.end_arrives, &mut half.reset_arrives].into_iter().flatten() {
+                if *when > now {
+                    *when = HELD;
+                }
+            }
+        }
+        for side in 0..2 {
+            w.net.held.remove(&End { conn: id, side });
         }
     }
 }

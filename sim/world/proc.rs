@@ -11,10 +11,12 @@ use flurm_rt::{
 
 use super::env::Place;
 use super::process::{self, ProcKey, Start};
-use super::script::Plan;
-use super::{MICRO, MachineId, World, wait};
+use super::script::{self, Plan};
+use super::{MICRO, MachineId, World, trouble, wait};
 
 /// Largest script that is looked into.
+/// `EAGAIN`, as fork says it.
+const EAGAIN: i32 = 11;
 const SHELLS: [&str; 4] = ["sh", "bash", "dash", "env"];
 
 /// The process table as one process sees it.
@@ -65,16 +67,6 @@ fn open_output(
     Ok(())
 }
 
-fn write_output(w: &mut World, machine: MachineId, spawn: &Spawn, bytes: u64) {
-    let Output::File { path, .. } = &spawn.stdout else { return };
-    let disk = &mut w.machine_mut(machine).disk;
-    let Ok(inode) = disk.open(&spawn.work_dir.join(path), OpenMode::Create) else { return };
-    let Ok(end) = disk.len(inode) else { return };
-    let bytes = vec![b'x'; usize::try_from(bytes).unwrap_or(usize::MAX)];
-    // A job does not check whether its output fits on the disk either.
-    let _full_is_the_jobs_own_problem = disk.write_at(inode, end, &bytes);
-}
-
 impl SimProc {
     fn start_script(&self, spawn: &Spawn) -> Result<(ProcKey, u32), SpawnError> {
         let machine = self.0.machine;
@@ -94,10 +86,15 @@ impl SimProc {
             let plan = Plan::parse(&text).map_err(|e| {
                 failed(SpawnStage::Exec, io::Error::new(io::ErrorKind::InvalidData, e))
             })?;
-            if plan.output > 0 {
-                write_output(w, machine, spawn, plan.output);
-            }
-            Ok(process::start_script(w, self.0.process, machine, spawn, plan))
+            let output = match &spawn.stdout {
+                Output::File { path, .. } => Some(spawn.work_dir.join(path)),
+                Output::Null | Output::SameAsStdout | Output::Inherit => None,
+            };
+            let first = plan.output;
+            let (key, pid) = process::start_script(w, self.0.process, machine, spawn, plan);
+            script::tie_output(w, key, output);
+            script::write(w, key, first);
+            Ok((key, pid))
         })
     }
 
@@ -139,6 +136,14 @@ impl Proc for SimProc {
     async fn spawn(&self, spawn: Spawn) -> Result<SimChild, SpawnError> {
         let delay = super::with(|w| w.rng.process.range(200 * MICRO..=3_000 * MICRO));
         wait(delay).await;
+        let fails = super::with(|w| {
+            let percent = w.machine(self.0.machine).troubles.sum().fork_percent;
+            trouble::strikes(w, percent)
+        });
+        if fails {
+            flurm_base::sometimes!("a process could not be made");
+            return Err(failed(SpawnStage::Fork, io::Error::from_raw_os_error(EAGAIN)));
+        }
         if let Some(container) = &spawn.container {
             let known = super::with(|w| w.processes.has_container(self.0.machine, container));
             if !known {

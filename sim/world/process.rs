@@ -227,7 +227,7 @@ fn run_script(w: &mut World, mut process: Process, plan: Plan) -> JobProcess {
     let key = process.key;
     let at = w.now.saturating_add(plan.run);
     let next = Some(w.schedule(at, Event::Script(key, Step::Finish)));
-    process.script = Some(Progress { plan, next, stopped_with: None });
+    process.script = Some(Progress { plan, next, stopped_with: None, output: None });
     note(w, &process, "starts", 2);
     let job = process.job.clone().expect("a scripted process knows its job");
     w.processes.processes.insert(key, process);
@@ -408,6 +408,7 @@ pub fn power_off(machine: MachineId) {
     super::with(|w| {
         w.processes.processes.retain(|_, process| process.machine != machine);
         w.processes.containers.retain(|(place, _)| *place != machine);
+        w.history.outputs.retain(|(place, _), _| *place != machine);
         let survive = w.disk_knobs.survive;
         let disk = &mut w.machines[machine.0 as usize].disk;
         disk.lose_power(survive, &mut w.rng.disk);

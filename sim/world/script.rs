@@ -2,13 +2,15 @@
 //!
 //! `#SIM run=5s exit=0 ignore_term output=1024 leave=30s unkillable=2s key=c1-7 cpus=2 mem=100`
 
+use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use flurm_rt::ExitStatus;
+use flurm_rt::{ExitStatus, OpenMode};
 
 use super::history::{Effect, Gone};
 use super::process::{self, ProcKey};
-use super::{MILLI, Nanos, SECOND};
+use super::{MILLI, Nanos, SECOND, World};
 
 /// What a job does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +23,7 @@ pub struct Plan {
     pub ignore_term: bool,
     /// After SIGTERM it takes this long to end.
     pub term_after: Nanos,
-    /// SIGKILL takes this long to work (a process stuck in the kernel).
+    /// Signals take this long to work, even SIGKILL (a process stuck in the kernel).
     pub unkillable: Nanos,
     /// Bytes it writes to its standard output.
     pub output: u64,
@@ -160,6 +162,8 @@ pub struct Progress {
     pub next: Option<(Nanos, u64)>,
     /// Time left while it is stopped.
     pub stopped_with: Option<Nanos>,
+    /// Where its standard output goes.
+    pub output: Option<PathBuf>,
 }
 
 const SIGKILL: i32 = 9;
@@ -193,8 +197,8 @@ impl Plan {
             SIGCONT => Reaction::Continue,
             SIGKILL => Reaction::Die(self.unkillable),
             SIGTERM if self.ignore_term => Reaction::None,
-            SIGTERM => Reaction::Die(self.term_after),
-            _ => Reaction::Die(0),
+            SIGTERM => Reaction::Die(self.term_after.max(self.unkillable)),
+            _ => Reaction::Die(self.unkillable),
         }
     }
 }
@@ -205,6 +209,7 @@ pub fn step(key: ProcKey, step: Step) {
         Step::Finish => {
             leave_child(key);
             super::with(|w| {
+                write(w, key, LAST_WORDS);
                 let process = w.processes.get(key)?;
                 Some(ExitStatus::exited(process.script.as_ref()?.plan.exit))
             })
@@ -213,6 +218,38 @@ pub fn step(key: ProcKey, step: Step) {
     };
     if let Some(status) = status {
         process::end(key, Gone::Ended(status.0));
+    }
+}
+
+/// Bytes that a process which writes at all writes at its end.
+const LAST_WORDS: u64 = 40;
+
+/// Says where a process's standard output goes.
+pub fn tie_output(w: &mut World, key: ProcKey, output: Option<PathBuf>) {
+    if let Some(script) = w.processes.get_mut(key).and_then(|p| p.script.as_mut()) {
+        script.output = output;
+    }
+}
+
+/// Lets a process write to its standard output; one that was planned to be silent stays so.
+pub fn write(w: &mut World, key: ProcKey, bytes: u64) {
+    let Some(process) = w.processes.get(key) else { return };
+    let Some(script) = &process.script else { return };
+    let Some(path) = script.output.clone().filter(|_| script.plan.output > 0) else { return };
+    let word = format!("{} {} ", script.plan.key.as_deref().unwrap_or("-"), process.pid);
+    let machine = process.machine;
+    let count = usize::try_from(bytes).expect("a job writes what fits into memory");
+    let bytes: Vec<u8> = word.bytes().cycle().take(count).collect();
+    // A job does not check whether its output fits on the disk either; what was not taken was not
+    // written.
+    let fits = super::trouble::writing(w, machine, true).is_ok();
+    let disk = &mut w.machine_mut(machine).disk;
+    let written = disk.open(&path, OpenMode::Create).and_then(|inode| {
+        let end = disk.len(inode)?;
+        if fits { disk.write_at(inode, end, &bytes) } else { Err(ErrorKind::StorageFull.into()) }
+    });
+    if written.is_ok() {
+        w.history.outputs.entry((machine, path)).or_default().add(&bytes);
     }
 }
 

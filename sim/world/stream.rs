@@ -12,10 +12,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::env::Place;
 use super::net::{self, Ask, ConnId, End, Found, Knock, Port};
 use super::process::ProcKey;
-use super::{MachineId, SECOND, wait};
+use super::{MachineId, Nanos, SECOND, wait};
 
 /// Connection requests are repeated after 1, 2, 4… seconds, this often.
 const CONNECT_TRIES: u32 = 7;
+/// A resolver without an answering server gives up after this long.
+const NAMES_WAIT: Nanos = 5 * SECOND;
 
 /// The network as one process sees it.
 #[derive(Clone, Debug)]
@@ -113,6 +115,12 @@ impl Net for SimNet {
         }
         if host == "localhost" {
             return Ok(vec![SocketAddr::new(IpAddr::from([127, 0, 0, 1]), port)]);
+        }
+        if super::with(|w| w.machine(self.0.machine).troubles.sum().names_fail) {
+            flurm_base::sometimes!("a name did not resolve");
+            wait(NAMES_WAIT).await;
+            let text = format!("could not ask for {host}: no name server answers");
+            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
         }
         let found = super::with(|w| w.machine_named(host).map(|id| w.machine(id).ip));
         match found {

@@ -7,6 +7,7 @@ pub mod codec;
 pub mod hex;
 pub mod hostlist;
 mod ids;
+pub mod knob;
 pub mod mark;
 pub mod natural;
 pub mod planted;

@@ -6,16 +6,69 @@
 /// Every bug that can be planted, and what it breaks. A name that is not here is refused by
 /// `plant`, and a test looks through the sources for names that are missing here.
 pub const KNOWN: &[(&str, &str)] = &[
+    (
+        "host_accepts_before_commit",
+        "a submission is answered while its command is still on its way",
+    ),
+    (
+        "host_cancels_before_commit",
+        "a cancellation is answered while its command is still on its way",
+    ),
+    ("host_forgets_time_limits_of_others", "a leader ends only jobs that started since it leads"),
+    ("host_judges_silence_by_the_wall_clock", "a clock that jumps makes nodes look silent"),
+    ("host_kills_once", "processes that outlive one SIGKILL count as gone"),
+    ("host_loses_exit_codes", "a job's end is reported without its exit code"),
     ("host_never_repeats_an_order", "an order to a node that got no answer is not sent again"),
+    ("host_planner_stops_when_idle", "a leader that has nothing to start never plans again"),
+    ("host_reads_without_a_leader", "any controller shows the queue as it last heard of it"),
+    ("host_refuses_what_it_may_have_taken", "a submission of unknown fate is refused"),
+    ("host_reports_once", "a report that no controller took is not repeated"),
+    (
+        "host_starts_before_it_remembers",
+        "a job is started before the ledger that names it is on the disk",
+    ),
+    (
+        "host_takes_nodes_of_a_new_leader_for_silent",
+        "a new leader finds all nodes DOWN before it asked",
+    ),
     ("model_forgets_request_keys", "a repeated submission becomes a second job"),
     ("model_grants_more_than_a_node_has", "a start is applied without a look at what is free"),
+    (
+        "model_keeps_bad_nodes",
+        "a node that cannot start jobs is not drained and gets the next ones",
+    ),
+    ("model_leaks_failed_launches", "a node is not told to clean up after a launch that failed"),
+    (
+        "model_recovery_needs_every_partition",
+        "a job of a partition that was deleted stops recovery",
+    ),
     ("model_requeues_before_confirmation", "a job runs again while its lost node may still run it"),
+    ("model_requeues_on_suspicion", "the jobs of a node that does not answer start elsewhere"),
+    (
+        "model_reuses_job_numbers",
+        "after a restart numbers go on behind the newest job that is left",
+    ),
+    ("model_snapshot_forgets_holds", "a held job is not held any more after a restart"),
+    (
+        "model_snapshot_forgets_request_keys",
+        "a submission repeated after a restart is a second job",
+    ),
+    ("model_takes_any_epilog", "the end of an earlier attempt counts for the present one"),
     ("model_takes_stale_reports", "a report about an earlier attempt ends the present one"),
     ("node_forgets_its_ledger", "a restarted node daemon does not know what it runs"),
-    ("node_obeys_a_deposed_leader", "a node acts on a request of a term it has seen superseded"),
+    (
+        "node_obeys_a_deposed_leader",
+        "a launch of an older term, or of an attempt that ended, is obeyed",
+    ),
+    ("node_truncates_output", "a requeued job empties its output file"),
     ("raft_acknowledges_before_sync", "entries count as stored before they are on the disk"),
+    ("raft_believes_rotten_snapshots", "a snapshot is read without a look at its checksum"),
     ("raft_forgets_its_vote", "a member that restarts may vote twice in one term"),
+    ("raft_ignores_failed_syncs", "a sync that failed counts as one that succeeded"),
+    ("raft_never_syncs", "entries are never synced"),
     ("raft_reads_without_a_majority", "a leader that was deposed answers reads"),
+    ("raft_takes_torn_groups", "what a power loss left of a write counts as written"),
+    ("sched_serves_the_newest_first", "who comes last is served first"),
 ];
 
 /// Whether the bug `name` is active. Always `false` in a product build.

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use flurm_base::Span;
+use flurm_base::knob::Knob;
 use flurm_model::{Command, DownCause, NodeBase, NodeName};
 use flurm_rt::{AsyncRuntime, Clock, Env};
 use flurm_wire::Message;
@@ -15,12 +16,13 @@ use crate::launcher::ask;
 use crate::task::detach;
 
 /// Nodes asked at the same time.
-const ASKED_MAX: usize = 64;
+static ASKED_MAX: Knob<usize> = Knob::new("host.health.asked_max", 64, 1, 256);
 /// Shortest round of pings.
-const ROUND_MIN: Span = Span::millis(500);
+static ROUND_MIN: Knob<Span> =
+    Knob::new("host.health.round_min", Span::millis(500), Span::millis(50), Span::secs(2));
 /// Every so many rounds a node is asked for everything it has, not only whether it lives: whatever was
 /// missed before is noticed then.
-const WHOLE_EVERY: u64 = 10;
+static WHOLE_EVERY: Knob<u64> = Knob::new("host.health.whole_every", 10, 1, 40);
 /// Longest round of pings.
 const ROUND_MAX: Span = Span::secs(100);
 
@@ -33,7 +35,7 @@ pub(crate) struct Health {
 
 /// A node has answered.
 pub(crate) fn heard<E: Env>(controller: &Controller<E>, node: &NodeName) {
-    let now = controller.env().clock().monotonic();
+    let now = clock_now(controller);
     lock(controller.health()).heard.insert(node.clone(), now);
 }
 
@@ -45,9 +47,12 @@ pub(crate) fn begin<E: Env>(controller: &Controller<E>, term: u64) {
 }
 
 async fn watch_over<E: Env>(controller: &Controller<E>, term: u64) {
-    let began = controller.env().clock().monotonic();
+    let began = clock_now(controller);
     let silence_max = controller.setup().slurmd_timeout();
-    let round = Span(silence_max.0 / 3).clamp(ROUND_MIN, ROUND_MAX);
+    let round = Span(silence_max.0 / 3).clamp(ROUND_MIN.get(), ROUND_MAX);
+    if flurm_base::planted::is("host_takes_nodes_of_a_new_leader_for_silent") {
+        judge(controller, term, Span(0), silence_max).await;
+    }
     let mut rounds: u64 = 0;
     while controller.leading() == Some(term) {
         let nodes: Vec<(NodeName, bool)> = {
@@ -55,11 +60,11 @@ async fn watch_over<E: Env>(controller: &Controller<E>, term: u64) {
             let nodes = replica.cluster().nodes().filter(|node| node.base != NodeBase::Future);
             nodes.map(|node| (node.conf.name.clone(), node.is_responding())).collect()
         };
-        for group in nodes.chunks(ASKED_MAX) {
+        for group in nodes.chunks(ASKED_MAX.get()) {
             let asked: Vec<_> = group
                 .iter()
                 .map(|(node, responding)| {
-                    let whole = rounds.is_multiple_of(WHOLE_EVERY) || !responding;
+                    let whole = rounds.is_multiple_of(WHOLE_EVERY.get()) || !responding;
                     E::Rt::spawn(look(controller.clone(), term, node.clone(), whole))
                 })
                 .collect();
@@ -73,6 +78,15 @@ async fn watch_over<E: Env>(controller: &Controller<E>, term: u64) {
         rounds += 1;
         E::Rt::sleep(pause(round)).await;
     }
+}
+
+/// The leader's own time, which no clock adjustment moves.
+fn clock_now<E: Env>(controller: &Controller<E>) -> Span {
+    let clock = controller.env().clock();
+    if flurm_base::planted::is("host_judges_silence_by_the_wall_clock") {
+        return Span(u64::try_from(clock.wall().0).unwrap_or(0));
+    }
+    clock.monotonic()
 }
 
 fn pause(round: Span) -> Duration {
@@ -97,7 +111,7 @@ async fn look<E: Env>(controller: Controller<E>, term: u64, node: NodeName, whol
 
 /// Nodes that were silent for half of `SlurmdTimeout` are marked, for all of it are taken out.
 async fn judge<E: Env>(controller: &Controller<E>, term: u64, began: Span, silence_max: Span) {
-    let now = controller.env().clock().monotonic();
+    let now = clock_now(controller);
     let suspects: Vec<Command> = {
         let at = controller.env().clock().wall();
         let health = lock(controller.health());

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use flurm_base::knob::Knob;
 use flurm_base::{AttemptId, JobId, Span};
 use flurm_ctld::UnsignedLaunch;
 use flurm_model::{Command, Job, NodeName, Order};
@@ -19,13 +20,20 @@ use crate::rpc::{RpcError, return_code};
 use crate::task::detach;
 
 /// Orders on their way at once.
-const ORDERS_MAX: usize = 256;
+static ORDERS_MAX: Knob<usize> = Knob::new("host.launcher.orders_max", 256, 1, 1024);
 /// A node must answer within this time.
-const ANSWER_MAX: Duration = Duration::from_secs(10);
+static ANSWER_MAX: Knob<Duration> = Knob::new(
+    "host.launcher.answer_max",
+    Duration::from_secs(10),
+    Duration::from_secs(2),
+    Duration::from_secs(20),
+);
 /// First pause before an order is repeated; doubled up to [`RETRY_MAX`].
-const RETRY_MIN: Span = Span::millis(100);
+static RETRY_MIN: Knob<Span> =
+    Knob::new("host.launcher.retry_min", Span::millis(100), Span::millis(1), Span::secs(2));
 /// Longest pause before an order is repeated.
-const RETRY_MAX: Span = Span::secs(5);
+static RETRY_MAX: Knob<Span> =
+    Knob::new("host.launcher.retry_max", Span::secs(5), Span::millis(200), Span::secs(20));
 /// A node that is still introducing itself asks to be asked again (EAGAIN).
 pub(crate) const TRY_AGAIN: Errno = Errno(11);
 
@@ -64,7 +72,7 @@ impl Orders {
                 Some(Standing::Waits(_, failures)) => *failures,
                 None => 0,
             };
-            if sent >= ORDERS_MAX {
+            if sent >= ORDERS_MAX.get() {
                 break;
             }
             sent += 1;
@@ -128,7 +136,7 @@ async fn carry_out<E: Env>(
     if flurm_base::planted::is("host_never_repeats_an_order") {
         return (order, Some(Standing::Sent));
     }
-    let pause = Span(RETRY_MIN.0.saturating_mul(1 << failures.min(10))).min(RETRY_MAX);
+    let pause = Span(RETRY_MIN.get().0.saturating_mul(1 << failures.min(10))).min(RETRY_MAX.get());
     let at = controller.env().clock().monotonic() + pause;
     (order, Some(Standing::Waits(at, failures.saturating_add(1))))
 }
@@ -276,7 +284,7 @@ pub(crate) async fn ask<E: Env>(
     let (host, port) = place.ok_or_else(|| format!("{node} is gone"))?;
     let addr = controller.setup().resolve(&host, port).await?;
     let reader = controller.setup().slurmd_uid();
-    let reply = controller.setup().rpc().call(addr, message, reader, ANSWER_MAX).await;
+    let reply = controller.setup().rpc().call(addr, message, reader, ANSWER_MAX.get()).await;
     match reply {
         Ok(reply) => {
             crate::health::heard(controller, node);

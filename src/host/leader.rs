@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use flurm_base::knob::Knob;
 use flurm_base::{Span, Time};
 use flurm_model::Command;
 use flurm_rt::{AsyncRuntime, Clock, Env, Select2};
@@ -15,11 +16,17 @@ use crate::controller::{Controller, NotTaken};
 use crate::{health, launcher};
 
 /// The leader looks around at least this often, whatever happens.
-const ROUND_MAX: Span = Span::secs(1);
+static ROUND_MAX: Knob<Span> =
+    Knob::new("host.leader.round_max", Span::secs(1), Span::millis(100), Span::secs(5));
 /// Pause after a command could not be committed.
-const TROUBLE_PAUSE: Duration = Duration::from_millis(100);
+static TROUBLE_PAUSE: Knob<Duration> = Knob::new(
+    "host.leader.trouble_pause",
+    Duration::from_millis(100),
+    Duration::from_millis(1),
+    Duration::from_secs(1),
+);
 /// Planning passes in a row before the rest of the duties get their turn.
-const PLANS_MAX: u32 = 8;
+static PLANS_MAX: Knob<u32> = Knob::new("host.leader.plans_max", 8, 1, 64);
 
 /// Leads whenever this replica is elected, for ever.
 pub(crate) async fn run<E: Env>(controller: Controller<E>) {
@@ -45,16 +52,17 @@ async fn lead<E: Env>(controller: &Controller<E>, term: u64) {
     health::begin(controller, term);
     let mut orders = launcher::Orders::new(term);
     let mut planned = None;
+    let began = controller.env().clock().wall();
     let mut watch = controller.raft().watch();
     while controller.leading() == Some(term) {
         let _ = watch.current();
         let duties = async {
-            enforce(controller).await?;
+            enforce(controller, began).await?;
             planned = plan(controller, planned).await?;
             Ok::<(), NotTaken>(())
         };
         if duties.await.is_err() {
-            E::Rt::sleep(TROUBLE_PAUSE).await;
+            E::Rt::sleep(TROUBLE_PAUSE.get()).await;
         }
         orders.carry_out(controller);
         let pause = E::Rt::sleep(next_round(controller, &orders).duration());
@@ -79,9 +87,14 @@ pub(crate) async fn configure<E: Env>(controller: &Controller<E>) -> Result<(), 
 }
 
 /// Time limits and what announces them, and ended jobs that nobody needs any more.
-async fn enforce<E: Env>(controller: &Controller<E>) -> Result<(), NotTaken> {
+async fn enforce<E: Env>(controller: &Controller<E>, began: Time) -> Result<(), NotTaken> {
     let now = controller.env().clock().wall();
-    let due: Vec<_> = controller.replica().cluster().time_limits_reached(now).collect();
+    let mut due: Vec<_> = controller.replica().cluster().time_limits_reached(now).collect();
+    if flurm_base::planted::is("host_forgets_time_limits_of_others") {
+        let replica = controller.replica();
+        let own = |id| replica.cluster().job(id).is_some_and(|job| job.start >= Some(began));
+        due.retain(|(id, _)| own(*id));
+    }
     for (job, attempt) in due {
         controller.propose(&Command::TimeLimitReached { at: now, job, attempt }).await?;
     }
@@ -104,15 +117,19 @@ struct Planned {
     again_at: Option<Time>,
 }
 
+/// The version of a planner that stopped, which only a planted bug does.
+const NEVER: u64 = u64::MAX;
+
 async fn plan<E: Env>(
     controller: &Controller<E>,
     mut planned: Option<Planned>,
 ) -> Result<Option<Planned>, NotTaken> {
-    for _ in 0..PLANS_MAX {
+    for _ in 0..PLANS_MAX.get() {
         let now = controller.env().clock().wall();
         let version = controller.replica().plan_version();
         let is_due = planned.is_none_or(|last| {
-            last.version != version || last.again_at.is_some_and(|at| at <= now)
+            (last.version != version && last.version != NEVER)
+                || last.again_at.is_some_and(|at| at <= now)
         });
         if !is_due {
             return Ok(planned);
@@ -124,7 +141,12 @@ async fn plan<E: Env>(
             (command, replica.cluster().begin_next(now))
         };
         planned = Some(Planned { version, again_at });
-        let Some(command) = command else { return Ok(planned) };
+        let Some(command) = command else {
+            if flurm_base::planted::is("host_planner_stops_when_idle") {
+                planned = Some(Planned { version: NEVER, again_at: None });
+            }
+            return Ok(planned);
+        };
         controller.propose(&command).await?;
     }
     Ok(planned)
@@ -139,5 +161,10 @@ fn next_round<E: Env>(controller: &Controller<E>, orders: &launcher::Orders) -> 
     let ends = [cluster.time_limit_next(), cluster.warning_next(), cluster.purge_next()];
     let until = ends.into_iter().chain([cluster.begin_next(now)]).flatten().map(|at| at.since(now));
     let retry = orders.next_retry(clock.monotonic());
-    until.chain(retry).chain([ROUND_MAX]).min().unwrap_or(ROUND_MAX).max(Span::millis(1))
+    until
+        .chain(retry)
+        .chain([ROUND_MAX.get()])
+        .min()
+        .unwrap_or(ROUND_MAX.get())
+        .max(Span::millis(1))
 }

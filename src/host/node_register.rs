@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use flurm_base::knob::Knob;
 use flurm_node::machine;
 use flurm_rt::{AsyncRuntime, Clock, Env, Fs};
 use flurm_wire::records::NodeRegistration;
@@ -15,9 +16,19 @@ use crate::rpc::return_code;
 /// Asks for the list of trackable resources (slurm_protocol_defs.h, `SLURMD_REG_FLAG_RESP`).
 const FLAG_WANTS_ANSWER: u16 = 2;
 /// First pause between two tries; doubled up to [`PAUSE_MAX`].
-const PAUSE_MIN: Duration = Duration::from_millis(100);
+static PAUSE_MIN: Knob<Duration> = Knob::new(
+    "host.node_register.pause_min",
+    Duration::from_millis(100),
+    Duration::from_millis(1),
+    Duration::from_secs(2),
+);
 /// Longest pause between two tries.
-const PAUSE_MAX: Duration = Duration::from_secs(5);
+static PAUSE_MAX: Knob<Duration> = Knob::new(
+    "host.node_register.pause_max",
+    Duration::from_secs(5),
+    Duration::from_secs(2),
+    Duration::from_secs(20),
+);
 /// Largest of the kernel's texts about the machine, bytes.
 const TEXT_MAX: usize = 1 << 20;
 
@@ -38,10 +49,10 @@ impl Registrar {
 
 /// Registers until the controllers have taken it.
 pub(crate) async fn introduce<E: Env>(daemon: NodeDaemon<E>) {
-    let mut pause = PAUSE_MIN;
+    let mut pause = PAUSE_MIN.get();
     while !register(&daemon).await {
         E::Rt::sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_MAX);
+        pause = (pause * 2).min(PAUSE_MAX.get());
     }
     tracing::info!("node {} is registered", daemon.conf().name);
 }

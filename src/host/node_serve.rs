@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use flurm_base::knob::Knob;
 use flurm_base::{AttemptId, JobId};
 use flurm_ctld::term_of;
 use flurm_node::batch::{BatchOrder, OPEN_MODE_APPEND};
@@ -22,9 +23,14 @@ use crate::task::detach;
 use crate::{node_attempts, node_register};
 
 /// Connections served at once.
-const SESSIONS_MAX: usize = 256;
+static SESSIONS_MAX: Knob<usize> = Knob::new("host.node_serve.sessions_max", 256, 4, 256);
 /// A request must have come whole, and its reply be taken, within this time.
-const EXCHANGE_MAX: Duration = Duration::from_secs(20);
+static EXCHANGE_MAX: Knob<Duration> = Knob::new(
+    "host.node_serve.exchange_max",
+    Duration::from_secs(20),
+    Duration::from_secs(5),
+    Duration::from_secs(60),
+);
 /// Pause after a failure to accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -32,7 +38,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) async fn accept<E: Env>(daemon: NodeDaemon<E>, mut listener: <E::Net as Net>::Listener) {
     let sessions = Arc::new(AtomicUsize::new(0));
     loop {
-        if sessions.load(Ordering::Relaxed) >= SESSIONS_MAX {
+        if sessions.load(Ordering::Relaxed) >= SESSIONS_MAX.get() {
             E::Rt::sleep(ACCEPT_PAUSE).await;
             continue;
         }
@@ -54,7 +60,7 @@ pub(crate) async fn accept<E: Env>(daemon: NodeDaemon<E>, mut listener: <E::Net 
 }
 
 async fn session<E: Env>(daemon: &NodeDaemon<E>, mut stream: <E::Net as Net>::Stream) {
-    let bytes = match read_frame::<E, _>(&mut stream, EXCHANGE_MAX).await {
+    let bytes = match read_frame::<E, _>(&mut stream, EXCHANGE_MAX.get()).await {
         Ok(bytes) => bytes,
         Err(error) => {
             tracing::debug!("no request: {error}");
@@ -76,7 +82,7 @@ async fn session<E: Env>(daemon: &NodeDaemon<E>, mut stream: <E::Net as Net>::St
     let signed = daemon.setup().auth().sign(release, message.msg_type(), &body, reader).await;
     let Ok(auth) = signed else { return };
     let bytes = frame::build(Header::new(release, message.msg_type()), Some(&auth), &body);
-    if let Err(error) = write_frame::<E, _>(&mut stream, &bytes, EXCHANGE_MAX).await {
+    if let Err(error) = write_frame::<E, _>(&mut stream, &bytes, EXCHANGE_MAX.get()).await {
         tracing::debug!("could not send a reply: {error}");
     }
 }
@@ -178,14 +184,24 @@ async fn launch_batch<E: Env>(
         }
         LaunchVerdict::OlderAttemptEnding => return TRY_AGAIN,
     }
-    if let Err(text) = daemon.save_ledger().await {
-        // Not durable, so not started: the controller decides what becomes of the attempt.
+    let forgets = flurm_base::planted::is("host_starts_before_it_remembers");
+    if !forgets && let Err(text) = daemon.save_ledger().await {
+        // Not durable, so not started, now or ever: the controller decides what becomes of it.
+        flurm_base::sometimes!("a node could not record a launch");
+        let now = daemon.env().clock().wall();
+        daemon.ledger().on_ended(now, job, attempt);
         tracing::error!(job = job.0, "{text}");
         return Errno::ESLURMD_CREATE_BATCH_DIR_ERROR;
     }
     tracing::info!(job = job.0, "launching attempt {attempt} for uid {}", order.uid);
-    node_attempts::start(daemon, &order).await;
-    Errno::SLURM_SUCCESS
+    match node_attempts::start(daemon, &order).await {
+        Ok(()) => Errno::SLURM_SUCCESS,
+        Err(text) => {
+            // The node cannot make processes: said now, so that it gets no more jobs to lose.
+            tracing::error!(job = job.0, "{text}");
+            Errno::ESLURMD_SETUP_ENVIRONMENT_ERROR
+        }
+    }
 }
 
 /// A credential must be signed by SlurmUser or root, name this node, and be about the same job.
@@ -262,7 +278,12 @@ async fn terminate<E: Env>(daemon: &NodeDaemon<E>, kill: &KillJob) -> Errno {
     if verdict != TerminateVerdict::AlreadyEnding
         && let Err(text) = daemon.save_ledger().await
     {
+        flurm_base::sometimes!("a node could not record that an attempt is to end");
         tracing::error!(job = job.0, "{text}");
+        let newest = daemon.ledger().live().find(|(id, ..)| *id == job);
+        if let Some((_, ending, _)) = newest.filter(|_| verdict == TerminateVerdict::End) {
+            daemon.ledger().on_end_refused(job, ending);
+        }
         return Errno::ESLURMD_KILL_TASK_FAILED;
     }
     match verdict {

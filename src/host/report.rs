@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flurm_base::knob::Knob;
 use flurm_node::batch::{BatchEnd, BatchOrder};
 use flurm_rt::{AsyncRuntime, Env, Fs};
 use flurm_wire::messages::{CompleteBatchScript, JobAcct};
@@ -12,9 +13,19 @@ use crate::setup::Setup;
 use crate::spool::AttemptFolder;
 
 /// First pause between two tries; doubled up to [`PAUSE_MAX`].
-const PAUSE_MIN: Duration = Duration::from_millis(100);
+static PAUSE_MIN: Knob<Duration> = Knob::new(
+    "host.report.pause_min",
+    Duration::from_millis(100),
+    Duration::from_millis(1),
+    Duration::from_secs(2),
+);
 /// Longest pause between two tries.
-const PAUSE_MAX: Duration = Duration::from_secs(5);
+static PAUSE_MAX: Knob<Duration> = Knob::new(
+    "host.report.pause_max",
+    Duration::from_secs(5),
+    Duration::from_secs(2),
+    Duration::from_secs(20),
+);
 
 /// Reports the end of an attempt. Returns when a controller has taken it or does not want it: only
 /// then may the attempt's records go.
@@ -38,17 +49,22 @@ pub(crate) async fn report_end<E: Env>(
 pub(crate) async fn tell_until_answered<E: Env>(setup: &Setup<E>, message: &Message) -> Errno {
     let controllers = setup.controllers();
     let mut first = 0;
-    let mut pause = PAUSE_MIN;
+    let mut pause = PAUSE_MIN.get();
     loop {
         match controllers.ask(message, &mut first).await {
             Ok(reply) => match return_code(&reply) {
                 Ok(errno) => return errno,
                 Err(error) => tracing::warn!("{}: {error}", message.name()),
             },
-            Err(error) => tracing::debug!("{}: {error}", message.name()),
+            Err(error) => {
+                tracing::debug!("{}: {error}", message.name());
+                if flurm_base::planted::is("host_reports_once") {
+                    return Errno::SLURM_SUCCESS;
+                }
+            }
         }
         E::Rt::sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_MAX);
+        pause = (pause * 2).min(PAUSE_MAX.get());
     }
 }
 
@@ -62,7 +78,10 @@ fn completion(order: &BatchOrder, end: &BatchEnd) -> CompleteBatchScript {
             sys_cpu_usec: (end.system_us % 1_000_000) as u32,
             ..JobAcct::default()
         }),
-        job_rc: end.status,
+        job_rc: match flurm_base::planted::is("host_loses_exit_codes") {
+            true => end.status & 0x7f,
+            false => end.status,
+        },
         slurm_rc: end.slurm_rc,
         step_id: JobRef(step),
         user_id: order.uid,

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use flurm_base::knob::Knob;
 use flurm_rt::{Addr, AsyncRuntime, Env, Net};
 use flurm_wire::messages::ReturnCode;
 use flurm_wire::{Errno, Header, Message, Release, frame};
@@ -13,7 +14,12 @@ use crate::auth::Auth;
 use crate::frame_io::{read_frame, write_frame};
 
 /// Connecting to a daemon may take this long (`TCPTimeout`'s default).
-const CONNECT_MAX: Duration = Duration::from_secs(2);
+static CONNECT_MAX: Knob<Duration> = Knob::new(
+    "host.rpc.connect_max",
+    Duration::from_secs(2),
+    Duration::from_millis(500),
+    Duration::from_secs(5),
+);
 
 /// Why there is no reply.
 #[derive(Debug)]
@@ -60,11 +66,12 @@ impl<E: Env> Rpc<E> {
         let body = message.to_bytes(release);
         let msg_type = message.msg_type();
         let auth = self.auth.sign(release, msg_type, &body, reader).await;
+        flurm_base::sometimes!(auth.is_err(), "a daemon could not sign a request");
         let auth = auth.map_err(|error| RpcError::NotSent(error.to_string()))?;
         let bytes = frame::build(Header::new(release, msg_type), Some(&auth), &body);
         let target = Addr::Ip(addr);
         let connect = self.env.net().connect(&target);
-        let mut stream = match E::Rt::timeout(CONNECT_MAX, connect).await {
+        let mut stream = match E::Rt::timeout(CONNECT_MAX.get(), connect).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(RpcError::NotSent(format!("{addr}: {error}"))),
             Err(_) => return Err(RpcError::NotSent(format!("{addr}: connection timed out"))),

@@ -84,9 +84,17 @@ async fn answer<E: Env>(
     message: &Message,
 ) -> Result<Message, NotTaken> {
     // Nothing is answered from a state that may be behind what another leader acknowledged.
-    let barrier = controller.raft().read_barrier().await;
-    barrier.map_err(|_| NotTaken::NotLeader)?;
-    if controller.leading().is_none() {
+    if !answers_anyway(message.msg_type()) {
+        let barrier = controller.raft().read_barrier().await;
+        barrier.map_err(|_| NotTaken::NotLeader)?;
+        if controller.leading().is_none() {
+            return Err(NotTaken::NotLeader);
+        }
+    }
+    let sets_up = matches!(message, Message::RequestReconfigure);
+    if !sets_up && !controller.replica().cluster().is_configured() {
+        // The first leader of all has yet to say which nodes and partitions there are.
+        flurm_base::sometimes!("a request came before the cluster was configured");
         return Err(NotTaken::NotLeader);
     }
     let group_names = group_names(controller, request, message).await;
@@ -98,6 +106,9 @@ async fn answer<E: Env>(
             if let Some(refused) = refused_as_impossible(controller, &command) {
                 audit(request, message, &refused);
                 return Ok(refused);
+            }
+            if let Some(early) = planted_answer(controller, &command) {
+                return Ok(flurm_ctld::committed(&then, &early));
             }
             let reply = controller.propose(&command).await?;
             after(controller, &command, &then, &reply).await;
@@ -113,6 +124,33 @@ async fn answer<E: Env>(
             Ok(flurm_ctld::committed_many(&gather, &replies))
         }
     }
+}
+
+/// Whether a planted bug answers this kind of request from whatever state there is.
+pub(crate) fn answers_anyway(msg_type: u16) -> bool {
+    msg_type == flurm_wire::names::REQUEST_JOB_INFO
+        && flurm_base::planted::is("host_reads_without_a_leader")
+}
+
+/// The answer that a planted bug gives while the command is still on its way.
+fn planted_answer<E: Env>(controller: &Controller<E>, command: &Command) -> Option<Reply> {
+    let early = match command {
+        Command::Submit { .. } if flurm_base::planted::is("host_accepts_before_commit") => {
+            let job = flurm_base::JobId(controller.replica().cluster().job_id_next());
+            let attempt = flurm_base::AttemptId(0);
+            Reply::Submitted { job, attempt, repeated: false }
+        }
+        Command::Kill { .. } if flurm_base::planted::is("host_cancels_before_commit") => {
+            Reply::Done
+        }
+        _ => return None,
+    };
+    let (controller, command) = (controller.clone(), command.clone());
+    crate::task::detach::<E>(async move {
+        // Nobody is told what became of it, which is the bug.
+        let _lost = controller.propose(&command).await;
+    });
+    Some(early)
 }
 
 /// Names of the groups that the rules of partitions ask for. One without a name matches no rule.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use flurm_base::knob::Knob;
 use flurm_base::{RequestKey, Span};
 use flurm_ctld::Refused;
 use flurm_raft::{ForwardError, ForwardFuture};
@@ -25,7 +26,7 @@ use crate::serve;
 use crate::task::detach;
 
 /// Connections served at once; more wait in the kernel's queue.
-const SESSIONS_MAX: usize = 1_024;
+static SESSIONS_MAX: Knob<usize> = Knob::new("host.session.sessions_max", 1_024, 4, 1_024);
 /// A request must have come whole within this time.
 const REQUEST_MAX: Duration = Duration::from_secs(10);
 /// A reply must be taken within this time.
@@ -33,10 +34,16 @@ const REPLY_MAX: Duration = Duration::from_secs(30);
 /// Pause after a failure to accept, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often a client that waits for a leader is looked at: has it hung up?
-const WAIT_PAUSE: Duration = Duration::from_millis(50);
+static WAIT_PAUSE: Knob<Duration> = Knob::new(
+    "host.session.wait_pause",
+    Duration::from_millis(50),
+    Duration::from_millis(1),
+    Duration::from_millis(500),
+);
 /// A forwarded request is answered within this time, or asked again: the leader may be cut off.
 /// Asking again is harmless, since the request keeps its key.
-const FORWARD_MAX: Span = Span::secs(3);
+static FORWARD_MAX: Knob<Span> =
+    Knob::new("host.session.forward_max", Span::secs(3), Span::millis(500), Span::secs(8));
 
 /// Listens where clients look for this controller.
 pub(crate) async fn listen<E: Env>(
@@ -58,7 +65,7 @@ pub(crate) async fn accept<E: Env>(
 ) {
     let sessions = Arc::new(AtomicUsize::new(0));
     loop {
-        if sessions.load(Ordering::Relaxed) >= SESSIONS_MAX {
+        if sessions.load(Ordering::Relaxed) >= SESSIONS_MAX.get() {
             E::Rt::sleep(ACCEPT_PAUSE).await;
             continue;
         }
@@ -167,6 +174,7 @@ async fn respond<E: Env>(
         }
     };
     if verified.replayed && !is_repetition(controller, &verified) {
+        flurm_base::sometimes!("a repeated credential was refused");
         tracing::warn!(uid = verified.identity.uid, "refused a replayed credential");
         return plain(code(Errno::SLURM_PROTOCOL_AUTHENTICATION_ERROR));
     }
@@ -243,6 +251,7 @@ async fn through_leader<E: Env>(
         }
         let left = deadline - clock.monotonic();
         if left == Span(0) {
+            flurm_base::sometimes!("a client was sent to another controller");
             let message = code(Errno::ESLURM_IN_STANDBY_MODE);
             let release = Release::from_version(request.release)?;
             return Some((message.msg_type(), message.to_bytes(release)));
@@ -267,15 +276,20 @@ async fn ask_leader<E: Env>(
     request: &Forwarded,
     wait: Span,
 ) -> Option<ForwardedAnswer> {
-    if controller.leading().is_some() {
+    if controller.leading().is_some() || serve::answers_anyway(request.msg_type) {
         return Some(serve::as_leader(controller, request).await);
     }
     let raft = controller.raft();
     let leader = raft.leader().filter(|leader| leader.id != raft.status().id)?;
-    match raft.forward(leader.id, request.encode(), wait.min(FORWARD_MAX)).await {
+    match raft.forward(leader.id, request.encode(), wait.min(FORWARD_MAX.get())).await {
         Ok(bytes) => ForwardedAnswer::decode(&bytes).ok(),
         Err(ForwardError::Unknown) => {
             flurm_base::sometimes!("a forwarded request got no answer");
+            if flurm_base::planted::is("host_refuses_what_it_may_have_taken") {
+                let message = code(Errno::SLURM_ERROR);
+                let body = message.to_bytes(Release::from_version(request.release)?);
+                return Some(ForwardedAnswer::Reply { msg_type: message.msg_type(), body });
+            }
             None
         }
         Err(_) => None,
@@ -293,7 +307,7 @@ async fn wait_for_leader<E: Env>(controller: &Controller<E>) {
             }
         }
     };
-    let pause = E::Rt::sleep(WAIT_PAUSE);
+    let pause = E::Rt::sleep(WAIT_PAUSE.get());
     match E::Rt::select2(Box::pin(news), Box::pin(pause)).await {
         Select2::First(()) | Select2::Second(()) => {}
     }

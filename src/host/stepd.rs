@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use flurm_base::knob::Knob;
 use flurm_node::batch::{BatchEnd, BatchOrder, Facts, Start};
 use flurm_rt::{
     Addr, AsyncRuntime, Child, Clock, Container, Env, ExitStatus, Fs, Ident, Limit, Listener, Net,
@@ -21,7 +22,12 @@ use crate::setup::Setup;
 use crate::spool::{AttemptFolder, RECORD_MAX, container_name};
 
 /// Pause between two looks at a container that should be empty.
-const EMPTY_PAUSE: Duration = Duration::from_millis(20);
+static EMPTY_PAUSE: Knob<Duration> = Knob::new(
+    "host.stepd.empty_pause",
+    Duration::from_millis(20),
+    Duration::from_millis(1),
+    Duration::from_millis(200),
+);
 /// Looks at it before its remains are left to the node daemon.
 const EMPTY_LOOKS_MAX: u32 = 250;
 /// Pause between two tries to start a script that is still held open for writing.
@@ -122,7 +128,7 @@ async fn wait<C: Child>(child: &mut C) -> Result<ExitStatus, String> {
 async fn empty<E: Env>(container: &<E::Proc as Proc>::Container) {
     for _ in 0..EMPTY_LOOKS_MAX {
         match container.kill().await {
-            Ok(true) => E::Rt::sleep(EMPTY_PAUSE).await,
+            Ok(true) => E::Rt::sleep(EMPTY_PAUSE.get()).await,
             Ok(false) => return,
             Err(error) => {
                 tracing::warn!("could not empty the container: {error}");

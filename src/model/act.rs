@@ -37,6 +37,8 @@ impl Cluster {
             }
             JobBase::Pending => Err(Refusal::from(Errno::TransitionStateNoUpdate)),
             JobBase::Running | JobBase::Suspended if kills && whole => {
+                let unconfirmed = matches!(job.launch, Launch::Needed { .. });
+                flurm_base::sometimes!(unconfirmed, "a job was cancelled while it was launched");
                 self.change_job(at, id, |job, _| job.ended_by = Some(by.uid));
                 let ending = Ending::new(JobBase::Cancelled, EndCause::Killed, Reason::None);
                 self.end_attempt(at, id, ending, events);
@@ -50,6 +52,8 @@ impl Cluster {
 
     /// A waiting job is over at once; one that is being cleaned up stays so, but does not return.
     fn cancel_pending(&mut self, at: Time, id: JobId, base: JobBase, events: &mut Events) -> Reply {
+        let cleaned = self.jobs[&id].allocation.is_some();
+        flurm_base::sometimes!(cleaned, "a job was cancelled while its nodes cleaned up");
         self.change_job(at, id, |job, _| {
             job.base = base;
             job.flags.set(JobFlags::REQUEUE_HOLD | JobFlags::SPECIAL_EXIT, false);

@@ -241,6 +241,9 @@ impl Cluster {
     fn terminate_orders(&self, id: JobId) -> Vec<Order> {
         let Some(job) = self.jobs.get(&id) else { return Vec::new() };
         let Some(allocation) = &job.allocation else { return Vec::new() };
+        if job.launch_failures > 0 && flurm_base::planted::is("model_leaks_failed_launches") {
+            return Vec::new();
+        }
         // A job that goes on without a failed node has no cause of its own yet.
         let cause = job.end_cause.unwrap_or(EndCause::Killed);
         let order = |share: &crate::Share| match share.state {
@@ -280,8 +283,27 @@ impl Cluster {
     /// The state from a snapshot's bytes.
     pub fn restore(bytes: &[u8]) -> Result<Self, CodecError> {
         let mut cluster: Self = codec::decode(KIND_SNAPSHOT, bytes)?;
+        cluster.spoil();
         cluster.reindex();
         Ok(cluster)
+    }
+
+    /// Bugs that may be planted into restoring a snapshot.
+    fn spoil(&mut self) {
+        if flurm_base::planted::is("model_reuses_job_numbers") {
+            let last = self.jobs.last_key_value().map(|(id, _)| id.0);
+            self.job_id_next = last.map_or(self.settings.job_id_first.max(1), |last| last + 1);
+        }
+        if flurm_base::planted::is("model_snapshot_forgets_holds") {
+            self.jobs.values_mut().for_each(|job| job.hold = crate::Hold::None);
+        }
+        if flurm_base::planted::is("model_snapshot_forgets_request_keys") {
+            self.requests.clear();
+        }
+        if flurm_base::planted::is("model_recovery_needs_every_partition") {
+            let known = |job: &Job| self.partitions.contains_key(&job.partition);
+            assert!(self.jobs.values().all(known), "a job is in no partition");
+        }
     }
 
     pub(crate) fn reindex(&mut self) {

@@ -201,6 +201,10 @@ impl Cluster {
         });
         self.requeue_attempt(at, id, Reason::Launch, events);
         let failures = self.jobs[&id].launch_failures;
+        flurm_base::sometimes!(
+            failures > failures_max,
+            "a job was held after too many failed launches"
+        );
         let (reason, text) = if failures > failures_max {
             (Reason::MaxRequeue, "launch failure limit exceeded requeued held")
         } else if errno == ERRNO_PROLOG_FAILED {
@@ -220,13 +224,16 @@ impl Cluster {
 
     /// Takes a node out of service when an error shows that it cannot run jobs.
     fn drain_at_fault(&mut self, at: Time, node: &NodeName, errno: u32, events: &mut Events) {
-        if errno == 0 || ERRNOS_OF_RACES.contains(&errno) || ERRNOS_OF_REQUESTS.contains(&errno) {
+        let harmless = ERRNOS_OF_RACES.contains(&errno) || ERRNOS_OF_REQUESTS.contains(&errno);
+        let blind = flurm_base::planted::is("model_keeps_bad_nodes");
+        if errno == 0 || harmless || blind {
             return;
         }
         let reason = match errno {
             ERRNO_PROLOG_FAILED => "Prolog error",
             _ => "batch job complete failure",
         };
+        flurm_base::sometimes!("a node was drained because it failed a job");
         self.drain(at, node, reason, events);
     }
 
@@ -285,6 +292,7 @@ impl Cluster {
         if !is_news {
             return Reply::Stale;
         }
+        flurm_base::sometimes!("a cancelled script told how it ended");
         self.change_job(at, end.job, |job, _| job.exit_status = end.status);
         events.push(Event::JobChanged(end.job));
         Reply::Done
@@ -299,7 +307,8 @@ impl Cluster {
         rc: u32,
         events: &mut Events,
     ) -> Reply {
-        let Some(job) = self.current(id, attempt) else { return Reply::Stale };
+        let any = self.jobs.get(&id).filter(|_| flurm_base::planted::is("model_takes_any_epilog"));
+        let Some(job) = any.or(self.current(id, attempt)) else { return Reply::Stale };
         let share = job.allocation.as_ref().and_then(|all| all.share(node));
         let Some(state) = share.map(|share| share.state) else { return Reply::Stale };
         match state {
@@ -388,6 +397,7 @@ impl Cluster {
             true => (JobBase::Deadline, Reason::Deadline),
             false => (JobBase::Timeout, Reason::TimeLimit),
         };
+        flurm_base::sometimes!("a job ran out of time");
         let ending = Ending::new(base, EndCause::TimeLimit, reason);
         self.end_attempt(at, id, ending, events);
         Reply::Done

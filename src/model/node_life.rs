@@ -143,6 +143,13 @@ impl Cluster {
     ) -> Outcome {
         self.find_node(name)?;
         self.change_node(at, name, events, |node| node.flags.set(NodeFlags::NO_RESPOND, true));
+        if flurm_base::planted::is("model_requeues_on_suspicion") {
+            self.fail_jobs_on(at, name, events);
+            let ids: Vec<JobId> = self.jobs_on(name).map(|job| job.id).collect();
+            for id in ids {
+                self.free_share(at, id, name, events);
+            }
+        }
         self.free_answered_for(at, name, events);
         Ok(Reply::Done)
     }

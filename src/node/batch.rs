@@ -146,7 +146,8 @@ impl BatchOrder {
             stdin: self.std_in.as_ref().map(expand).filter(|path| path != "/dev/null"),
             stdout: stdout.unwrap_or_else(|| pattern::default_output(&names)),
             stderr: self.std_err.as_ref().map(expand),
-            append: self.open_mode == OPEN_MODE_APPEND || self.restart_count > 0,
+            append: self.open_mode == OPEN_MODE_APPEND
+                || (self.restart_count > 0 && !flurm_base::planted::is("node_truncates_output")),
             umask: self.variable("SLURM_UMASK").and_then(|mask| u32::from_str_radix(mask, 8).ok()),
             limits: self.limits(),
         }

@@ -87,6 +87,9 @@ impl Ledger {
             if attempt == entry.attempt {
                 return match entry.phase {
                     Phase::Launched => LaunchVerdict::AlreadyLaunched,
+                    Phase::Ended if flurm_base::planted::is("node_obeys_a_deposed_leader") => {
+                        LaunchVerdict::Start
+                    }
                     Phase::Ending | Phase::Ended => LaunchVerdict::Ended,
                 };
             }
@@ -135,6 +138,15 @@ impl Ledger {
             }
             Phase::Ending => TerminateVerdict::AlreadyEnding,
             Phase::Ended => TerminateVerdict::NothingHere,
+        }
+    }
+
+    /// That an attempt is to end could not be made durable, so its end was not begun: the order will
+    /// be repeated, and must find it as it was.
+    pub fn on_end_refused(&mut self, job: JobId, attempt: AttemptId) {
+        let entry = self.jobs.get_mut(&job).filter(|entry| entry.attempt == attempt);
+        if let Some(entry) = entry.filter(|entry| entry.phase == Phase::Ending) {
+            entry.phase = Phase::Launched;
         }
     }
 
@@ -238,6 +250,19 @@ mod tests {
         assert_eq!(ledger.on_launch(4, JobId(8), SECOND), LaunchVerdict::Stale);
         assert_eq!(ledger.on_terminate(at(1), 4, JOB, FIRST), TerminateVerdict::Stale);
         assert_eq!(ledger.phase(JOB, FIRST), Some(Phase::Launched));
+    }
+
+    #[test]
+    fn an_end_that_was_not_begun_can_be_ordered_again() {
+        let mut ledger = Ledger::default();
+        ledger.on_launch(1, JOB, FIRST);
+        assert_eq!(ledger.on_terminate(at(1), 1, JOB, FIRST), TerminateVerdict::End);
+        ledger.on_end_refused(JOB, FIRST);
+        assert_eq!(ledger.on_terminate(at(2), 1, JOB, FIRST), TerminateVerdict::End);
+        assert_eq!(ledger.on_terminate(at(3), 1, JOB, FIRST), TerminateVerdict::AlreadyEnding);
+        ledger.on_ended(at(4), JOB, FIRST);
+        ledger.on_end_refused(JOB, FIRST);
+        assert_eq!(ledger.phase(JOB, FIRST), Some(Phase::Ended));
     }
 
     #[test]

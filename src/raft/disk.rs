@@ -7,6 +7,7 @@
 use std::io;
 use std::time::Duration;
 
+use flurm_base::knob::Knob;
 use flurm_rt::{
     AsyncRuntime, Env, Mpsc, MpscReceiver, MpscSender, Oneshot, OneshotSender, TryRecvError,
 };
@@ -18,11 +19,16 @@ use crate::stored::{StoredEntry, StoredLogId, StoredPayload};
 use crate::types::TC;
 
 /// Requests that may wait for the disk.
-const QUEUE_MAX: usize = 1024;
+static QUEUE_MAX: Knob<usize> = Knob::new("raft.disk.queue_max", 1024, 1, 1024);
 /// A group takes no further request once its commands have this many bytes.
-const GROUP_BYTES: usize = 4 << 20;
+static GROUP_BYTES: Knob<usize> = Knob::new("raft.disk.group_bytes", 4 << 20, 1, 8 << 20);
 /// The mark follows once the log has been idle for so long.
-const MARK_DELAY: Duration = Duration::from_millis(200);
+static MARK_DELAY: Knob<Duration> = Knob::new(
+    "raft.disk.mark_delay",
+    Duration::from_millis(200),
+    Duration::from_millis(1),
+    Duration::from_secs(2),
+);
 
 type Sender<E, T> = <<<E as Env>::Rt as AsyncRuntime>::Mpsc as Mpsc>::Sender<T>;
 type Receiver<E, T> = <<<E as Env>::Rt as AsyncRuntime>::Mpsc as Mpsc>::Receiver<T>;
@@ -75,7 +81,7 @@ fn gone() -> io::Error {
 impl<E: Env> Disk<E> {
     /// Starts the task.
     pub(crate) fn start(env: E, log: Log<E::Fs>) -> Self {
-        let (sender, receiver) = <E::Rt as AsyncRuntime>::Mpsc::channel(QUEUE_MAX);
+        let (sender, receiver) = <E::Rt as AsyncRuntime>::Mpsc::channel(QUEUE_MAX.get());
         drop(E::Rt::spawn(run(env, log, receiver)));
         Self { sender }
     }
@@ -182,7 +188,7 @@ async fn receive<E: Env>(
     receiver: &mut Receiver<E, Request<E>>,
 ) -> Option<Request<E>> {
     if log.unmarked() {
-        if let Ok(request) = E::Rt::timeout(MARK_DELAY, receiver.recv()).await {
+        if let Ok(request) = E::Rt::timeout(MARK_DELAY.get(), receiver.recv()).await {
             return request;
         }
         report("mark the log", &log.set_mark().await);
@@ -195,7 +201,7 @@ fn gather<E: Env>(
     group: &mut Group<E>,
     receiver: &mut Receiver<E, Request<E>>,
 ) -> Option<Request<E>> {
-    while group.bytes < GROUP_BYTES {
+    while group.bytes < GROUP_BYTES.get() {
         match receiver.try_recv() {
             Ok(Request::Write(mut records, done)) => {
                 group.bytes += records.iter().map(weight).sum::<usize>();
@@ -219,7 +225,7 @@ async fn write_group<E: Env>(env: &E, log: &mut Log<E::Fs>, mut group: Group<E>)
     while !rest.is_empty() && result.is_ok() {
         let mut bytes = 0;
         let mut count = 0;
-        while count < rest.len() && bytes < GROUP_BYTES {
+        while count < rest.len() && bytes < GROUP_BYTES.get() {
             bytes += weight(&rest[count]);
             count += 1;
         }
@@ -248,6 +254,7 @@ async fn purge<E: Env>(
 
 fn report(doing: &str, result: &io::Result<()>) {
     if let Err(error) = result {
+        flurm_base::sometimes!("a member stopped because its disk failed");
         tracing::error!("could not {doing}: {error}; this member stops");
     }
 }

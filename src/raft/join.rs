@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use flurm_base::knob::Knob;
 use flurm_rt::{AsyncRuntime, Env, Fs, Select2};
 use futures_util::future::join_all;
 
@@ -36,9 +37,19 @@ const JOINING_FILE: &str = "joining";
 const JOINING_TEXT: &[u8] =
     b"This member has yet to join its cluster. The file goes away when it has.\n";
 /// Pause between two rounds of asking.
-const ROUND_PAUSE: Duration = Duration::from_millis(100);
+static ROUND_PAUSE: Knob<Duration> = Knob::new(
+    "raft.join.round_pause",
+    Duration::from_millis(100),
+    Duration::from_millis(1),
+    Duration::from_secs(1),
+);
 /// Longest wait for an answer.
-const ANSWER_WAIT: Duration = Duration::from_secs(1);
+static ANSWER_WAIT: Knob<Duration> = Knob::new(
+    "raft.join.answer_wait",
+    Duration::from_secs(1),
+    Duration::from_millis(200),
+    Duration::from_secs(5),
+);
 /// Rounds without progress between two log lines.
 const ROUNDS_PER_LINE: u64 = 50;
 
@@ -154,7 +165,7 @@ impl<E: Env, S: StateMachine> Join<E, S> {
                     self.say_who_is_missing(&answers);
                 }
             }
-            E::Rt::sleep(ROUND_PAUSE).await;
+            E::Rt::sleep(ROUND_PAUSE.get()).await;
         }
     }
 
@@ -178,7 +189,7 @@ impl<E: Env, S: StateMachine> Join<E, S> {
     async fn ask(&self) -> Vec<Option<Survey>> {
         let asking = self.links.peers().into_iter().map(|peer| async move {
             let link = self.links.link(peer, Lane::Control)?;
-            match link.call(&Request::Survey, ANSWER_WAIT).await {
+            match link.call(&Request::Survey, ANSWER_WAIT.get()).await {
                 Ok(Reply::Survey(survey)) => Some(survey),
                 Ok(_) | Err(_) => None,
             }

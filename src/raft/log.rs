@@ -229,6 +229,7 @@ impl Replay {
     }
 
     fn damaged<T>(&self, sequence: u64, offset: u64, text: &str) -> Result<T, LogError> {
+        flurm_base::sometimes!("a damaged log was noticed");
         let name = name(sequence);
         Err(LogError::Damaged(format!("file {name}, offset {offset}: {text}")))
     }
@@ -459,7 +460,12 @@ impl<F: Fs> Log<F> {
             segment::encode_group(self.salt, self.end.offset, self.end.chain, &encoded);
         let len = bytes.len() as u64;
         self.file.write_at(self.end.offset, bytes).await?;
-        self.file.sync().await?;
+        if !flurm_base::planted::is("raft_never_syncs") {
+            let synced = self.file.sync().await;
+            if !flurm_base::planted::is("raft_ignores_failed_syncs") {
+                synced?;
+            }
+        }
         self.end = Position { offset: self.end.offset + len, chain: crc, ..self.end };
         for record in records {
             self.note(record);

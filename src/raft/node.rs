@@ -180,7 +180,10 @@ impl<E: Env, S: StateMachine> Node<E, S> {
                 | ClientWriteError::PreconditionFailed(_),
             ))) => Err(ProposeError::Unknown),
             Ok(Err(RaftError::Fatal(_))) => Err(ProposeError::Stopped),
-            Err(_) => Err(ProposeError::Unknown),
+            Err(_) => {
+                flurm_base::sometimes!("the fate of a proposal stayed unknown");
+                Err(ProposeError::Unknown)
+            }
         }
     }
 

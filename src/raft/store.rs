@@ -10,6 +10,7 @@ use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use flurm_base::knob::Knob;
 use flurm_rt::Env;
 use openraft::OptionalSend;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
@@ -20,7 +21,7 @@ use crate::segment::Record;
 use crate::types::{Entry, LogId, Payload, TC, Vote};
 
 /// A replication message takes no further entry once its commands have this many bytes.
-const MESSAGE_BYTES: usize = 1 << 20;
+static MESSAGE_BYTES: Knob<usize> = Knob::new("raft.store.message_bytes", 1 << 20, 1, 4 << 20);
 
 struct Memory {
     /// The entry before the first one held.
@@ -135,7 +136,7 @@ impl<E: Env> RaftLogReader<TC<E::Rt>> for Store<E> {
         let mut bytes = 0;
         let mut entries = Vec::new();
         for entry in memory.entries.range(memory.range(start..end)) {
-            if MESSAGE_BYTES <= bytes {
+            if MESSAGE_BYTES.get() <= bytes {
                 break;
             }
             if let Payload::Normal(command) = &entry.payload {

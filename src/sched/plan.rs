@@ -134,6 +134,9 @@ fn queue(snapshot: &Snapshot) -> Vec<(&JobView, &PartitionView)> {
         let tier = Reverse(partition.conf.priority_tier);
         (tier, Reverse(job.priority), job.submit, job.id)
     });
+    if flurm_base::planted::is("sched_serves_the_newest_first") {
+        entries.reverse();
+    }
     entries
 }
 

@@ -56,7 +56,7 @@ mod tests {
 
     fn cancelled() -> Tale {
         let tale = Tale::new().submitted("k1", Answer::Accepted(1));
-        tale.then(Effect::Cancelled { job: 1, answer: Answer::Done })
+        tale.then(Effect::Cancelled { job: 1, answer: Answer::Done }).later(1)
     }
 
     #[test]

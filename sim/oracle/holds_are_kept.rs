@@ -60,7 +60,8 @@ mod tests {
     use super::*;
 
     fn held() -> Tale {
-        Tale::new().then(Effect::Ordered(Order::Hold(7), Answer::Done)).listed(1, &[seen(7, 0)])
+        let tale = Tale::new().then(Effect::Ordered(Order::Hold(7), Answer::Done)).later(1);
+        tale.listed(1, &[seen(7, 0)])
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub const KNOWN: &[(&str, &str)] = &[
     ("host_forgets_time_limits_of_others", "a leader ends only jobs that started since it leads"),
     ("host_judges_silence_by_the_wall_clock", "a clock that jumps makes nodes look silent"),
     ("host_kills_once", "processes that outlive one SIGKILL count as gone"),
-    ("host_loses_exit_codes", "a job's end is reported without its exit code"),
+    ("host_loses_exit_codes", "every job that failed is reported with exit code 1"),
     ("host_never_repeats_an_order", "an order to a node that got no answer is not sent again"),
     ("host_planner_stops_when_idle", "a leader that has nothing to start never plans again"),
     ("host_reads_without_a_leader", "any controller shows the queue as it last heard of it"),

@@ -79,7 +79,7 @@ fn completion(order: &BatchOrder, end: &BatchEnd) -> CompleteBatchScript {
             ..JobAcct::default()
         }),
         job_rc: match flurm_base::planted::is("host_loses_exit_codes") {
-            true => end.status & 0x7f,
+            true => u32::from(end.status != 0) << 8,
             false => end.status,
         },
         slurm_rc: end.slurm_rc,

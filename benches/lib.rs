@@ -1,0 +1,62 @@
+//! What benchmarks share: counted allocations and repeated timing.
+#![expect(unsafe_code, reason = "a counting allocator wraps the system's")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// Counts every allocation of the process.
+#[derive(Debug)]
+pub struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: every call goes on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promises are the system allocator's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.realloc(at, layout, size) }
+    }
+}
+
+/// Nanoseconds and allocations of one call.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    /// Median over the rounds.
+    pub ns: f64,
+    /// Of one call.
+    pub allocations: f64,
+}
+
+/// Rounds whose median counts; odd, so that there is one.
+const ROUNDS: usize = 9;
+
+/// What `call` costs; each round calls it `calls` times.
+pub fn cost<T>(calls: u32, mut call: impl FnMut() -> T) -> Cost {
+    let mut times = Vec::with_capacity(ROUNDS);
+    std::hint::black_box(call());
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    for _ in 0..ROUNDS {
+        let started = Instant::now();
+        for _ in 0..calls {
+            std::hint::black_box(call());
+        }
+        times.push(started.elapsed().as_nanos() as f64 / f64::from(calls));
+    }
+    let made = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    times.sort_by(f64::total_cmp);
+    let calls = ROUNDS as f64 * f64::from(calls);
+    Cost { ns: times[ROUNDS / 2], allocations: made as f64 / calls }
+}

@@ -129,6 +129,7 @@ impl Writer {
     }
 
     /// The release written for.
+    #[inline]
     pub const fn release(&self) -> Release {
         self.release
     }
@@ -144,26 +145,31 @@ impl Writer {
     }
 
     /// Writes one byte.
+    #[inline]
     pub fn u8(&mut self, value: u8) {
         self.bytes.push(value);
     }
 
     /// Writes two bytes, big end first.
+    #[inline]
     pub fn u16(&mut self, value: u16) {
         self.bytes.extend_from_slice(&value.to_be_bytes());
     }
 
     /// Writes four bytes, big end first.
+    #[inline]
     pub fn u32(&mut self, value: u32) {
         self.bytes.extend_from_slice(&value.to_be_bytes());
     }
 
     /// Writes eight bytes, big end first.
+    #[inline]
     pub fn u64(&mut self, value: u64) {
         self.bytes.extend_from_slice(&value.to_be_bytes());
     }
 
     /// Appends bytes as they are.
+    #[inline]
     pub fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
@@ -177,12 +183,14 @@ impl Writer {
 
     /// Writes a length or count. A length beyond 32 bits cannot be sent at all, and a reply that
     /// large is refused before it is encoded.
+    #[inline]
     pub fn count(&mut self, count: usize) {
         let count = u32::try_from(count).expect("lengths are bounded by the largest frame");
         self.u32(count);
     }
 
     /// Writes a length and that many bytes.
+    #[inline]
     pub fn block(&mut self, bytes: &[u8]) {
         self.count(bytes.len());
         self.raw(bytes);
@@ -249,26 +257,31 @@ impl<'a> Reader<'a> {
     }
 
     /// The release read for.
+    #[inline]
     pub const fn release(&self) -> Release {
         self.release
     }
 
     /// The limits in force.
+    #[inline]
     pub const fn limits(&self) -> Limits {
         self.limits
     }
 
     /// Bytes not read yet.
+    #[inline]
     pub fn left(&self) -> usize {
         self.bytes.len() - self.at
     }
 
     /// Bytes read so far.
+    #[inline]
     pub const fn at(&self) -> usize {
         self.at
     }
 
     /// An error at the present place.
+    #[cold]
     pub fn fault(&self, fault: Fault) -> DecodeError {
         DecodeError { fault, at: self.at, field: None }
     }
@@ -279,6 +292,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Goes one record deeper.
+    #[inline]
     pub fn enter(&mut self) -> Result<(), DecodeError> {
         self.depth += 1;
         if self.depth > self.limits.depth {
@@ -289,6 +303,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Leaves the record entered last.
+    #[inline]
     pub fn leave(&mut self) {
         self.depth = self.depth.saturating_sub(1);
     }
@@ -316,6 +331,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes `length` bytes.
+    #[inline]
     pub fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
         let left = self.left();
         if length > left {
@@ -333,6 +349,7 @@ impl<'a> Reader<'a> {
         rest
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N)?);
@@ -340,21 +357,25 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads one byte.
+    #[inline]
     pub fn u8(&mut self) -> Result<u8, DecodeError> {
         self.array().map(u8::from_be_bytes)
     }
 
     /// Reads two bytes.
+    #[inline]
     pub fn u16(&mut self) -> Result<u16, DecodeError> {
         self.array().map(u16::from_be_bytes)
     }
 
     /// Reads four bytes.
+    #[inline]
     pub fn u32(&mut self) -> Result<u32, DecodeError> {
         self.array().map(u32::from_be_bytes)
     }
 
     /// Reads eight bytes.
+    #[inline]
     pub fn u64(&mut self) -> Result<u64, DecodeError> {
         self.array().map(u64::from_be_bytes)
     }
@@ -366,12 +387,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Looks at the next four bytes without taking them.
+    #[inline]
     pub fn peek_u32(&self) -> Option<u32> {
         let next = self.bytes.get(self.at..self.at + 4)?;
         next.try_into().ok().map(u32::from_be_bytes)
     }
 
     /// Reads a length and that many bytes.
+    #[inline]
     pub fn block(&mut self) -> Result<&'a [u8], DecodeError> {
         let length = self.u32()?;
         if length > self.limits.block_bytes {
@@ -383,6 +406,7 @@ impl<'a> Reader<'a> {
 
     /// Checks a count of elements, each of which takes at least one byte, before anything is
     /// allocated for them.
+    #[inline]
     pub fn check_count(&self, count: u32) -> Result<usize, DecodeError> {
         if count > self.limits.elements {
             let value = u64::from(count);

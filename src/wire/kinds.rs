@@ -28,10 +28,12 @@ macro_rules! integer {
         impl Wire for $type {
             const KIND: &'static str = $kind;
 
+            #[inline]
             fn encode(&self, w: &mut Writer) {
                 w.$method(*self);
             }
 
+            #[inline]
             fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
                 r.$method()
             }

@@ -1,6 +1,8 @@
 //! Strings. Slurm's are C strings of any bytes; ours are UTF-8, so bytes that are not UTF-8 travel
 //! through a reversible escape and come out as they went in.
 
+use std::ffi::CStr;
+
 use crate::{DecodeError, Fault, Reader, Writer};
 
 /// A byte `b` (0x80 or above) that is not part of valid UTF-8 becomes the character `ESCAPE + b`,
@@ -18,7 +20,10 @@ pub(crate) fn encode(text: Option<&str>, w: &mut Writer) {
         w.u32(0);
         return;
     };
-    let text = text.split('\0').next().unwrap_or_default();
+    let text = match text.as_bytes().contains(&0) {
+        true => text.split('\0').next().unwrap_or_default(),
+        false => text,
+    };
     if text.as_bytes().contains(&ESCAPE_LEAD) {
         let bytes = to_bytes(text);
         w.count(bytes.len() + 1);
@@ -39,12 +44,20 @@ pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Option<String>, DecodeError> 
     if block.last() != Some(&0) {
         return Err(r.fault(Fault::Unterminated));
     }
-    let text = block.split(|byte| *byte == 0).next().unwrap_or_default();
+    let text = CStr::from_bytes_until_nul(block).map_or(block, CStr::to_bytes);
     Ok(Some(from_bytes(text)))
 }
 
 /// Any bytes as text, reversibly.
 pub fn from_bytes(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !bytes.contains(&ESCAPE_LEAD) => text.to_owned(),
+        _ => escaped(bytes),
+    }
+}
+
+/// The same for bytes of which some may need the escape.
+fn escaped(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {

@@ -1,7 +1,10 @@
 //! Layouts are written down twice: for machines in `schema.lock`, where a released row must never
-//! change, and for people in `docs/wire.md`. `UPDATE=1` rewrites both.
+//! change, and for people in `docs/wire.md`; `coverage` keeps a third. `UPDATE=1` rewrites them.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at a surprise")]
+
+#[path = "coverage/mod.rs"]
+mod coverage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

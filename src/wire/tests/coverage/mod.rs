@@ -1,0 +1,185 @@
+//! Which messages are declared and which were captured, release by release, as a document that
+//! `UPDATE=1` rewrites. The list is every number of Slurm's enumerations, in `names`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+
+use flurm_wire::{Message, Release, frame, names};
+
+pub(crate) const DOCUMENT: &str = "../../docs/wire-coverage.md";
+
+/// Numbers that belong to nobody whom FLURM talks to, and why.
+const OUT_OF_SCOPE: &[(u16, u16, &str)] = &[
+    (4006, 4006, "no release sends it"),
+    (7201, 7204, "PMI1, between tasks and their launcher"),
+    (13001, 13004, "between a node daemon and its own step daemons"),
+];
+
+/// How often a message was captured in each release.
+type Captured = BTreeMap<(u16, Release), usize>;
+
+/// Which releases have a message according to their sources; `tests/layouts.rs` reads the same.
+const FACTS: &str = include_str!("../layouts.txt");
+
+fn in_sources() -> BTreeSet<(u16, Release)> {
+    let mut known = BTreeSet::new();
+    for line in FACTS.lines() {
+        let words: Vec<_> = line.split(' ').collect();
+        let [number, first, last, _] = words[..] else { continue };
+        let Ok(number) = number.parse() else { continue };
+        let named = |name| Release::from_name(name).unwrap();
+        let (first, last) = (named(first), named(last));
+        let within = |release: &Release| first <= *release && *release <= last;
+        known.extend(Release::ALL.into_iter().filter(within).map(|release| (number, release)));
+    }
+    known
+}
+
+/// One row: a message, and in which releases it is declared.
+struct Row {
+    msg_type: u16,
+    name: &'static str,
+    declared: Vec<Release>,
+}
+
+fn rows() -> Vec<Row> {
+    let row = |(msg_type, name): &(u16, &'static str)| {
+        let declared = |release: &Release| Message::registered(*msg_type, *release).is_some();
+        let declared = Release::ALL.into_iter().filter(declared).collect();
+        Row { msg_type: *msg_type, name, declared }
+    };
+    names::ALL.iter().map(row).collect()
+}
+
+fn reason(msg_type: u16) -> Option<&'static str> {
+    let covers = |(first, last, _): &&(u16, u16, _)| (*first..=*last).contains(&msg_type);
+    OUT_OF_SCOPE.iter().find(covers).map(|(_, _, reason)| *reason)
+}
+
+/// The types of the frames under `tests/captures`, counted.
+fn captured() -> Captured {
+    let mut captured = Captured::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/captures");
+    for release in Release::ALL {
+        for text in texts_in(&root.join(release.name())) {
+            if let Some(msg_type) = type_in(&text) {
+                *captured.entry((msg_type, release)).or_default() += 1;
+            }
+        }
+    }
+    captured
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test reads its data")]
+fn texts_in(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.map(|path| std::fs::read_to_string(path).unwrap()).collect()
+}
+
+fn type_in(text: &str) -> Option<u16> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let digits: String = lines.flat_map(str::chars).filter(|c| !c.is_whitespace()).collect();
+    let byte = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
+    let bytes: Vec<u8> = (0..digits.len()).step_by(2).map(byte).collect::<Option<_>>()?;
+    let frame = frame::split(bytes.get(frame::LENGTH_BYTES..)?).ok()?;
+    Some(frame.header.msg_type)
+}
+
+fn cell(row: &Row, release: Release, captured: &Captured, known: bool) -> String {
+    let frames = captured.get(&(row.msg_type, release)).copied().unwrap_or(0);
+    match (row.declared.contains(&release), frames) {
+        (true, 0) => "declared".to_owned(),
+        (true, frames) => format!("{frames} captured"),
+        (false, 0) if !known => String::new(),
+        (false, _) => "**missing**".to_owned(),
+    }
+}
+
+fn totals(rows: &[Row], captured: &Captured, text: &mut String) {
+    text.push_str("| | ");
+    text.push_str(&Release::ALL.map(Release::name).join(" | "));
+    text.push_str(" |\n|---|---|---|---|---|---|---|---|---|\n");
+    let mut line = |what: &str, count: &dyn Fn(Release) -> usize| {
+        let counts = Release::ALL.map(|release| count(release).to_string());
+        writeln!(text, "| {what} | {} |", counts.join(" | ")).unwrap();
+    };
+    let declared = |release| rows.iter().filter(|row| row.declared.contains(&release)).count();
+    line("messages declared", &declared);
+    let kinds = |release| captured.keys().filter(|key| key.1 == release).count();
+    line("of these captured", &kinds);
+    let frames =
+        |release| captured.iter().filter(|(key, _)| key.1 == release).map(|(_, n)| n).sum();
+    line("frames captured", &frames);
+}
+
+/// The whole document.
+pub(crate) fn document() -> String {
+    let (rows, captured, sources) = (rows(), captured(), in_sources());
+    let mut text = String::from(
+        "# Coverage of the protocol\n\nGenerated from the declarations and from the captured frames; \
+         `UPDATE=1 cargo test -p flurm-wire --test schema` rewrites this file. A message is captured \
+         where frames of it, recorded between Slurm's own programs, are kept under \
+         `tests/captures`; tests reproduce each byte for byte.\n\n",
+    );
+    totals(&rows, &captured, &mut text);
+    text.push_str(
+        "\n## Messages\n\nAn empty cell: the release's \
+         sources have no such message.\n\n| number | name | ",
+    );
+    text.push_str(&Release::ALL.map(Release::name).join(" | "));
+    text.push_str(" |\n|---|---|---|---|---|---|---|---|---|---|\n");
+    for row in rows.iter().filter(|row| !row.declared.is_empty()) {
+        let cells = Release::ALL.map(|release| {
+            cell(row, release, &captured, sources.contains(&(row.msg_type, release)))
+        });
+        writeln!(text, "| {} | {} | {} |", row.msg_type, row.name, cells.join(" | ")).unwrap();
+    }
+    let absent = |row: &&Row| row.declared.is_empty();
+    let (out, open): (Vec<_>, Vec<_>) =
+        rows.iter().filter(absent).partition(|row| reason(row.msg_type).is_some());
+    text.push_str("\n## Out of scope\n\n");
+    for row in out {
+        let reason = reason(row.msg_type).unwrap_or_default();
+        writeln!(text, "- {} {}: {reason}", row.msg_type, row.name).unwrap();
+    }
+    text.push_str("\n## Not declared\n\n");
+    if open.is_empty() {
+        text.push_str("None.\n");
+    }
+    for row in open {
+        writeln!(text, "- {} {}", row.msg_type, row.name).unwrap();
+    }
+    text
+}
+
+#[test]
+fn what_is_out_of_scope_is_not_declared() {
+    for (first, last, reason) in OUT_OF_SCOPE {
+        assert!(first <= last && !reason.is_empty());
+        let declared = |entry: &&flurm_wire::Registered| (*first..=*last).contains(&entry.msg_type);
+        assert!(Message::REGISTERED.iter().find(declared).is_none(), "{first}: {reason}");
+    }
+}
+
+/// A message that is declared at all is declared in every release whose sources have it.
+#[test]
+fn no_release_is_left_out() {
+    let sources = in_sources();
+    for row in rows().iter().filter(|row| !row.declared.is_empty()) {
+        let missing: Vec<_> = Release::ALL
+            .into_iter()
+            .filter(|release| sources.contains(&(row.msg_type, *release)))
+            .filter(|release| !row.declared.contains(release))
+            .collect();
+        assert!(missing.is_empty(), "{} {} is missing in {missing:?}", row.msg_type, row.name);
+    }
+}
+
+#[test]
+fn the_coverage_is_up_to_date() {
+    super::compare(DOCUMENT, &document()).unwrap_or_else(|difference| panic!("{difference}"));
+}

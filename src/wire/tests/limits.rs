@@ -4,8 +4,6 @@
 //! more than follows, long tails of zeros (of which nearly every kind makes the most values a
 //! byte), nests, and messages cut short.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at a surprise")]
-
 use allocation_counter::{AllocationInfo, measure};
 use flurm_wire::frame::{self, LENGTH_BYTES};
 use flurm_wire::messages::MultiMessage;

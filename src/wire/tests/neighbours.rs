@@ -1,0 +1,186 @@
+//! Releases without packages, judged by their neighbours: what was captured from an older and from a
+//! newer release is written in the release between and read again, and every field that both have
+//! by declaration must come back with its value. A field that is too narrow there, or stands under
+//! another's name, does not.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at a surprise")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use flurm_wire::frame::{self, LENGTH_BYTES};
+use flurm_wire::{FieldInfo, Message, Release, Visitor};
+
+/// Releases whose own programs were recorded.
+const NATIVE: [Release; 3] = [Release::V22_05, Release::V24_11, Release::V26_05];
+
+/// Fields that do not travel as they are, and why.
+const EXCEPT: &[(&str, &str, &str)] = &[
+    ("StepId", "sluid", "since 24.11"),
+    ("StepId", "step_id", "a bare job before 25.11"),
+    ("StepId", "step_het_comp", "a bare job before 25.11"),
+    ("NodeInfoMsg", "hidden_nodes", "since 24.11"),
+    ("GresJobNodes", "gres_per_bit_alloc", "since 23.11"),
+    ("GresJobNodes", "gres_per_bit_step_alloc", "since 23.11"),
+    ("GresStepNodes", "gres_per_bit_alloc", "since 23.11"),
+];
+
+/// A capture as a message.
+struct Captured {
+    file: String,
+    release: Release,
+    message: Message,
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test reads its data")]
+fn captured() -> Vec<Captured> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/captures");
+    let mut captured = Vec::new();
+    for release in NATIVE {
+        for entry in std::fs::read_dir(root.join(release.name())).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let lines = text.lines().filter(|line| !line.starts_with('#'));
+            let digits: String =
+                lines.flat_map(str::chars).filter(char::is_ascii_hexdigit).collect();
+            let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+            let bytes: Vec<u8> = (0..digits.len()).step_by(2).map(byte).collect();
+            let Ok(frame) = frame::split(&bytes[LENGTH_BYTES..]) else { continue };
+            let file = path.file_name().unwrap().to_string_lossy().into_owned();
+            captured.push(Captured { file, release, message: frame.message().unwrap() });
+        }
+    }
+    captured
+}
+
+/// The values of the fields that two releases share, in order, each behind its name.
+struct Shared<'a> {
+    records: &'a BTreeMap<&'static str, &'static [FieldInfo]>,
+    releases: [Release; 2],
+    /// The open records; for each, its name and whether the present field is left out.
+    open: Vec<(&'static str, bool)>,
+    field: &'static str,
+    values: Vec<String>,
+    left_out: BTreeSet<usize>,
+}
+
+impl Shared<'_> {
+    fn of(message: &Message, releases: [Release; 2]) -> (Vec<String>, BTreeSet<usize>) {
+        let entry = Message::registered(message.msg_type(), releases[0]).unwrap();
+        let schema = entry.schema(releases[0]);
+        let records = schema.records();
+        let (open, values, left_out) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let mut shared = Shared { records, releases, open, field: "", values, left_out };
+        message.view(&mut shared);
+        (shared.values, shared.left_out)
+    }
+
+    fn is_shared(&mut self, record: &str, name: &str) -> bool {
+        let excepted = |(of, field, _): &(&str, &str, &str)| *of == record && *field == name;
+        if let Some(at) = EXCEPT.iter().position(excepted) {
+            self.left_out.insert(at);
+            return false;
+        }
+        let fields = self.records.get(record).copied().unwrap_or_default();
+        let Some(field) = fields.iter().find(|field| field.name == name) else {
+            return true;
+        };
+        let has = |release: &Release| field.since <= *release && *release <= field.until;
+        !field.conditional && self.releases.iter().all(has)
+    }
+
+    fn value(&mut self, text: String) {
+        if self.open.iter().all(|(_, left_out)| !left_out) {
+            let record = self.open.last().map_or("", |(name, _)| name);
+            self.values.push(format!("{record}.{}: {text}", self.field));
+        }
+    }
+}
+
+impl Visitor for Shared<'_> {
+    fn record_begin(&mut self, name: &'static str) {
+        self.open.push((name, false));
+    }
+
+    fn field(&mut self, name: &'static str) {
+        let record = self.open.last().unwrap().0;
+        let left_out = !self.is_shared(record, name);
+        self.open.last_mut().unwrap().1 = left_out;
+        self.field = name;
+    }
+
+    fn record_end(&mut self) {
+        self.open.pop();
+    }
+
+    fn list_begin(&mut self, length: usize) {
+        self.value(format!("{length} elements"));
+    }
+
+    fn list_end(&mut self) {}
+
+    fn unsigned(&mut self, value: u64) {
+        self.value(value.to_string());
+    }
+
+    fn signed(&mut self, value: i64) {
+        self.value(value.to_string());
+    }
+
+    fn fraction(&mut self, value: f64) {
+        self.value(format!("{value:?}"));
+    }
+
+    fn boolean(&mut self, value: bool) {
+        self.value(value.to_string());
+    }
+
+    fn text(&mut self, value: &str) {
+        self.value(format!("{value:?}"));
+    }
+
+    fn bytes(&mut self, value: &[u8]) {
+        self.value(format!("{value:?}"));
+    }
+
+    fn null(&mut self) {
+        self.value("null".to_owned());
+    }
+}
+
+/// Whether a captured release is the nearest one on its side.
+fn are_neighbours(native: Release, between: Release) -> bool {
+    let other =
+        |one: &Release| (native < *one && *one < between) || (between < *one && *one < native);
+    !NATIVE.iter().any(other)
+}
+
+#[test]
+fn a_release_between_says_what_its_neighbours_say() {
+    let (mut faults, mut left_out) = (Vec::new(), BTreeSet::new());
+    let mut compared = 0;
+    for Captured { file, release, message } in captured() {
+        for between in Release::ALL.into_iter().filter(|one| !NATIVE.contains(one)) {
+            let known = Message::registered(message.msg_type(), between).is_some();
+            if !known || !are_neighbours(release, between) {
+                continue;
+            }
+            let bytes = message.to_bytes(between);
+            let back = Message::decode(message.msg_type(), between, &bytes).unwrap();
+            let (sent, excepted) = Shared::of(&message, [release, between]);
+            let (read, _) = Shared::of(&back, [release, between]);
+            left_out.extend(excepted);
+            compared += sent.len();
+            let differ = sent.iter().zip(&read).find(|(sent, read)| sent != read);
+            if let Some((sent, read)) = differ {
+                faults.push(format!("{release} {file} in {between}: {sent} became {read}"));
+            } else if sent.len() != read.len() {
+                faults.push(format!("{release} {file} in {between}: another number of values"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(compared > 50_000, "only {compared} values were compared");
+    let unused: Vec<_> = (0..EXCEPT.len()).filter(|at| !left_out.contains(at)).collect();
+    assert!(unused.is_empty(), "exceptions {unused:?} are of no use");
+}

@@ -13,8 +13,9 @@ use flurm_wire::{Json, Message, Release};
 const PLACES_MAX: usize = 700;
 /// Changes of one byte: of its lowest bit, of its highest, and of all.
 const CHANGES: [u8; 3] = [0x01, 0x80, 0xff];
-/// Kinds that a change may leave as it was: filler, and the last places of a fraction.
-const SILENT: [&str; 2] = ["filler", "double"];
+/// Kinds that a change may leave as it was: filler, the last places of a fraction, and the upper
+/// byte of a flag that is set.
+const SILENT: [&str; 3] = ["filler", "double", "u16?"];
 
 struct Body {
     file: String,

@@ -5,9 +5,8 @@ use flurm_model::{
     BatchEnd, Cluster, Command, Errno, Event, Job, NodeFacts, NodeName, Reply, RequeueFlags,
 };
 use flurm_wire::messages::{
-    BatchScript, CompleteBatchScript, EpilogComplete, FedInfo, JobState, JobStateResponse,
-    JobStepKill, KillJobs, KillJobsResponse, KilledJob, Requeue, ReturnCode, SelectedStep,
-    SubmitResponse,
+    BatchScript, CompleteBatchScript, EpilogComplete, JobState, JobStateResponse, JobStepKill,
+    KillJobs, KillJobsResponse, KilledJob, Requeue, ReturnCode, SelectedStep, SubmitResponse,
 };
 use flurm_wire::records::{
     JobDesc, JobInfoMsg, LicenseInfoMsg, NodeInfoMsg, NodeRegistration, NodeRegistrationAnswer,
@@ -226,7 +225,7 @@ fn nothing_of(message: &Message, now: Time) -> Answer {
         Message::RequestJobStepInfo(_) => {
             Message::ResponseJobStepInfo(StepInfoMsg { last_update, ..Default::default() })
         }
-        Message::RequestFedInfo => Message::ResponseFedInfo(FedInfo::default()),
+        Message::RequestFedInfo => Message::ResponseFedInfo(Box::default()),
         _ => return Answer::Elsewhere,
     };
     Answer::Reply(listing)

@@ -386,6 +386,11 @@ impl<'a> Reader<'a> {
         next.try_into().ok().map(u16::from_be_bytes)
     }
 
+    /// Looks at the next byte without taking it.
+    pub fn peek_u8(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
     /// Looks at the next four bytes without taking them.
     #[inline]
     pub fn peek_u32(&self) -> Option<u32> {

@@ -60,8 +60,17 @@ impl From<DecodeError> for FrameError {
 
 /// The length of a frame from its first bytes, judged before anything is read or allocated.
 pub fn length(prefix: [u8; LENGTH_BYTES], limit: u32) -> Result<usize, FrameError> {
+    length_within(prefix, FRAME_BYTES_MIN, limit)
+}
+
+/// The same for frames of any smallest size.
+pub(crate) fn length_within(
+    prefix: [u8; LENGTH_BYTES],
+    least: u32,
+    limit: u32,
+) -> Result<usize, FrameError> {
     let announced = u32::from_be_bytes(prefix);
-    if announced < FRAME_BYTES_MIN || announced > limit {
+    if announced < least || announced > limit {
         return Err(FrameError::Length { announced, limit });
     }
     Ok(announced as usize)

@@ -200,7 +200,7 @@ impl Start {
     /// Reads the start of a header. Peers before 22.05 have one more field, which is skipped. The
     /// hello to an accounting daemon, and nothing else, has its type in front a second time.
     pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let repeats_type = r.peek_u16() == Some(names::REQUEST_PERSIST_INIT);
+        let repeats_type = r.peek_u16().is_some_and(is_hello);
         if repeats_type {
             r.field::<u16>("msg_type_in_front")?;
         }
@@ -209,12 +209,17 @@ impl Start {
             r.field::<u16>("msg_index")?;
         }
         let msg_type = r.field("msg_type")?;
-        let is_hello = flags & flags::DBD_CONNECTION != 0;
-        if repeats_type != is_hello || is_hello && msg_type != names::REQUEST_PERSIST_INIT {
+        let to_dbd = flags & flags::DBD_CONNECTION != 0;
+        if repeats_type != to_dbd || to_dbd && !is_hello(msg_type) {
             return Err(r.invalid("the hello to an accounting daemon is malformed"));
         }
         Ok(Self { version, flags, msg_type })
     }
+}
+
+/// Whether a message opens a persistent connection. Neither number is a protocol version.
+fn is_hello(msg_type: u16) -> bool {
+    matches!(msg_type, names::REQUEST_PERSIST_INIT | names::REQUEST_PERSIST_INIT_TLS)
 }
 
 impl Wire for Returned {

@@ -9,6 +9,7 @@ pub mod auth;
 mod bits;
 mod bytes;
 pub mod codec;
+pub mod dbd;
 pub mod difference;
 pub mod dissect;
 mod errno;
@@ -20,6 +21,7 @@ pub mod io_channel;
 mod kinds;
 pub mod messages;
 pub mod names;
+pub mod persist;
 pub mod records;
 mod registry;
 mod release;
@@ -40,6 +42,7 @@ pub use bytes::{
     BITMAP_BITS_MAX, BLOCK_BYTES_MAX, DEPTH_MAX, DecodeError, ELEMENTS_MAX, Fault, Limits, Reader,
     Writer,
 };
+pub use dbd::DbdMessage;
 pub use errno::Errno;
 pub use flurm_wire_derive::Wire;
 pub use frame::{Frame, FrameError};
@@ -49,7 +52,7 @@ pub use kinds::{
     INFINITE, INFINITE8, INFINITE16, INFINITE64, List, LongDouble, Mem, NO_VAL, NO_VAL8, NO_VAL16,
     NO_VAL64, UnixTime,
 };
-pub use registry::{Message, Registered};
+pub use registry::{Message, Registered, Registry};
 pub use release::{Release, Unsupported};
 pub use sample::Gen;
 pub use schema::Schema;

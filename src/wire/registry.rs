@@ -1,14 +1,17 @@
 //! The messages whose bodies are understood. One line declares a message; its variant is Slurm's
 //! name in camel case.
 
+use std::fmt::Debug;
+
+use crate::dbd as d;
 use crate::messages as m;
-use crate::names;
+use crate::persist as p;
 use crate::records as r;
-use crate::{DecodeError, Fault, Gen, Reader, Release, Schema, Visitor, Wire, Writer};
+use crate::{DecodeError, Gen, Reader, Release, Schema, Visitor, Writer};
 
 /// One registered message: what tests, documents and the schema lock go through.
-#[derive(Clone, Copy, Debug)]
-pub struct Registered {
+#[derive(Debug)]
+pub struct Registered<M: 'static = Message> {
     /// Its number.
     pub msg_type: u16,
     /// Its name in Slurm.
@@ -19,12 +22,12 @@ pub struct Registered {
     pub until: Release,
     /// The record that is its body, as declared; `None` for an empty body.
     pub body: Option<&'static str>,
-    schema: fn(Release) -> Schema,
-    sample: fn(&mut Gen) -> Message,
-    default: fn() -> Message,
+    pub(crate) schema: fn(Release) -> Schema,
+    pub(crate) sample: fn(&mut Gen) -> M,
+    pub(crate) default: fn() -> M,
 }
 
-impl Registered {
+impl<M> Registered<M> {
     /// Whether a release has it.
     pub fn in_release(&self, release: Release) -> bool {
         self.since <= release && release <= self.until
@@ -36,121 +39,35 @@ impl Registered {
     }
 
     /// A message of this type in which every field has its default.
-    pub fn default(&self) -> Message {
+    pub fn default(&self) -> M {
         (self.default)()
     }
 
     /// An invented message of this type.
-    pub fn sample(&self, g: &mut Gen) -> Message {
+    pub fn sample(&self, g: &mut Gen) -> M {
         (self.sample)(g)
     }
 }
 
-macro_rules! or_release {
-    (OLDEST) => {
-        Release::OLDEST
-    };
-    (NEWEST) => {
-        Release::NEWEST
-    };
-    ($default:ident $given:ident) => {
-        Release::$given
-    };
-}
+/// What every set of messages offers, for tests, tools and documents that go through them all.
+pub trait Registry: Clone + Debug + PartialEq + Sized + 'static {
+    /// Every registered message.
+    const REGISTERED: &'static [Registered<Self>];
 
-macro_rules! messages {
-    ($($name:ident => $variant:ident $(($body:ty))? $(since $since:ident)? $(until $until:ident)?;)*) => {
-        /// A message of any registered type.
-        #[derive(Clone, Debug, PartialEq)]
-        pub enum Message {
-            $(
-                #[doc = concat!("`", stringify!($name), "`")]
-                $variant $(($body))?,
-            )*
-        }
+    /// The message's number.
+    fn msg_type(&self) -> u16;
 
-        impl Message {
-            /// Every registered message.
-            pub const REGISTERED: &'static [Registered] = &[$(
-                Registered {
-                    msg_type: names::$name,
-                    name: stringify!($name),
-                    since: or_release!(OLDEST $($since)?),
-                    until: or_release!(NEWEST $($until)?),
-                    body: messages!(@body $($body)?),
-                    schema: messages!(@schema $($body)?),
-                    sample: messages!(@sample $variant $($body)?),
-                    default: messages!(@default $variant $($body)?),
-                },
-            )*];
+    /// Appends the body in the writer's release.
+    fn encode(&self, w: &mut Writer);
 
-            /// The message's number.
-            pub const fn msg_type(&self) -> u16 {
-                match self {
-                    $(messages!(@any $variant $($body)?) => names::$name,)*
-                }
-            }
+    /// Shows the body to a visitor.
+    fn view(&self, v: &mut dyn Visitor);
 
-            /// Appends the body in the writer's release.
-            pub fn encode(&self, w: &mut Writer) {
-                match self {
-                    $(messages!(@bind $variant body $($body)?) =>
-                        messages!(@encode body w $($body)?),)*
-                }
-            }
+    /// Reads a body out of a longer run of bytes.
+    fn decode_from(msg_type: u16, r: &mut Reader<'_>) -> Result<Self, DecodeError>;
 
-            /// Shows the body to a visitor.
-            pub fn view(&self, v: &mut dyn Visitor) {
-                match self {
-                    $(messages!(@bind $variant body $($body)?) =>
-                        messages!(@view $variant body v $($body)?),)*
-                }
-            }
-
-            /// Reads a body out of a longer run of bytes.
-            pub(crate) fn decode_from(msg_type: u16, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-                let release = r.release();
-                match msg_type {
-                    $(names::$name
-                        if or_release!(OLDEST $($since)?) <= release
-                            && release <= or_release!(NEWEST $($until)?) =>
-                    {
-                        messages!(@decode $variant r $($body)?)
-                    })*
-                    _ => {
-                        let name = names::name(msg_type);
-                        Err(r.fault(Fault::UnknownMessage { msg_type, name }))
-                    }
-                }
-            }
-        }
-    };
-    (@body) => { None };
-    (@body $body:ty) => { Some(stringify!($body)) };
-    (@schema) => { |_| Schema::default() };
-    (@schema $body:ty) => { Schema::of::<$body> };
-    (@default $variant:ident) => { || Message::$variant };
-    (@default $variant:ident $body:ty) => { || Message::$variant(<$body>::default()) };
-    (@sample $variant:ident) => { |_| Message::$variant };
-    (@sample $variant:ident $body:ty) => { |g| Message::$variant(<$body as Wire>::sample(g)) };
-    (@any $variant:ident) => { Self::$variant };
-    (@any $variant:ident $body:ty) => { Self::$variant(_) };
-    (@bind $variant:ident $name:ident) => { Self::$variant };
-    (@bind $variant:ident $name:ident $body:ty) => { Self::$variant($name) };
-    (@encode $name:ident $w:ident) => { () };
-    (@encode $name:ident $w:ident $body:ty) => { <$body as Wire>::encode($name, $w) };
-    (@view $variant:ident $name:ident $v:ident) => {{
-        $v.record_begin(stringify!($variant));
-        $v.record_end();
-    }};
-    (@view $variant:ident $name:ident $v:ident $body:ty) => { <$body as Wire>::view($name, $v) };
-    (@decode $variant:ident $r:ident) => { Ok(Self::$variant) };
-    (@decode $variant:ident $r:ident $body:ty) => { <$body as Wire>::decode($r).map(Self::$variant) };
-}
-
-impl Message {
     /// Reads the body of a message of this number. The body must be used up.
-    pub fn decode(msg_type: u16, release: Release, body: &[u8]) -> Result<Self, DecodeError> {
+    fn decode(msg_type: u16, release: Release, body: &[u8]) -> Result<Self, DecodeError> {
         let mut r = Reader::new(release, body);
         let message = Self::decode_from(msg_type, &mut r)?;
         r.finish()?;
@@ -158,25 +75,187 @@ impl Message {
     }
 
     /// The body's bytes in a release.
-    pub fn to_bytes(&self, release: Release) -> Vec<u8> {
+    fn to_bytes(&self, release: Release) -> Vec<u8> {
         let mut w = Writer::new(release);
         self.encode(&mut w);
         w.into_bytes()
     }
 
     /// The message's name in Slurm.
-    pub fn name(&self) -> &'static str {
-        names::name(self.msg_type()).expect("a registered message has a name")
+    fn name(&self) -> &'static str {
+        crate::names::name(self.msg_type()).expect("a registered message has a name")
     }
 
     /// The registered message of this number in a release.
-    pub fn registered(msg_type: u16, release: Release) -> Option<&'static Registered> {
-        let fits = |entry: &&Registered| entry.msg_type == msg_type && entry.in_release(release);
+    fn registered(msg_type: u16, release: Release) -> Option<&'static Registered<Self>> {
+        let fits =
+            |entry: &&Registered<Self>| entry.msg_type == msg_type && entry.in_release(release);
         Self::REGISTERED.iter().find(fits)
     }
 }
 
+macro_rules! or_release {
+    (OLDEST) => {
+        $crate::Release::OLDEST
+    };
+    (NEWEST) => {
+        $crate::Release::NEWEST
+    };
+    ($default:ident $given:ident) => {
+        $crate::Release::$given
+    };
+}
+
+macro_rules! messages {
+    (
+        $(#[$note:meta])*
+        $set:ident:
+        $($name:ident => $variant:ident $(($body:ty))?
+            $(since $since:ident)? $(until $until:ident)?;)*
+    ) => {
+        $(#[$note])*
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum $set {
+            $(
+                #[doc = concat!("`", stringify!($name), "`")]
+                $variant $(($body))?,
+            )*
+        }
+
+        impl $crate::Registry for $set {
+            const REGISTERED: &'static [$crate::Registered<Self>] = &[$(
+                $crate::Registered {
+                    msg_type: $crate::names::$name,
+                    name: stringify!($name),
+                    since: $crate::registry::or_release!(OLDEST $($since)?),
+                    until: $crate::registry::or_release!(NEWEST $($until)?),
+                    body: messages!(@body $($body)?),
+                    schema: messages!(@schema $($body)?),
+                    sample: messages!(@sample $variant $($body)?),
+                    default: messages!(@default $variant $($body)?),
+                },
+            )*];
+
+            fn msg_type(&self) -> u16 {
+                match self {
+                    $(messages!(@any $variant $($body)?) => $crate::names::$name,)*
+                }
+            }
+
+            fn encode(&self, w: &mut $crate::Writer) {
+                match self {
+                    $(messages!(@bind $variant body $($body)?) =>
+                        messages!(@encode body w $($body)?),)*
+                }
+            }
+
+            fn view(&self, v: &mut dyn $crate::Visitor) {
+                match self {
+                    $(messages!(@bind $variant body $($body)?) =>
+                        messages!(@view $variant body v $($body)?),)*
+                }
+            }
+
+            fn decode_from(
+                msg_type: u16,
+                r: &mut $crate::Reader<'_>,
+            ) -> Result<Self, $crate::DecodeError> {
+                let release = r.release();
+                match msg_type {
+                    $($crate::names::$name
+                        if $crate::registry::or_release!(OLDEST $($since)?) <= release
+                            && release <= $crate::registry::or_release!(NEWEST $($until)?) =>
+                    {
+                        messages!(@decode $variant r $($body)?)
+                    })*
+                    _ => {
+                        let name = $crate::names::name(msg_type);
+                        Err(r.fault($crate::Fault::UnknownMessage { msg_type, name }))
+                    }
+                }
+            }
+        }
+    };
+    (@body) => { None };
+    (@body $body:ty) => { Some(stringify!($body)) };
+    (@schema) => { |_| $crate::Schema::default() };
+    (@schema $body:ty) => { $crate::Schema::of::<$body> };
+    (@default $variant:ident) => { || Self::$variant };
+    (@default $variant:ident $body:ty) => { || Self::$variant(<$body>::default()) };
+    (@sample $variant:ident) => { |_| Self::$variant };
+    (@sample $variant:ident $body:ty) => {
+        |g| Self::$variant(<$body as $crate::Wire>::sample(g))
+    };
+    (@any $variant:ident) => { Self::$variant };
+    (@any $variant:ident $body:ty) => { Self::$variant(_) };
+    (@bind $variant:ident $name:ident) => { Self::$variant };
+    (@bind $variant:ident $name:ident $body:ty) => { Self::$variant($name) };
+    (@encode $name:ident $w:ident) => { () };
+    (@encode $name:ident $w:ident $body:ty) => { <$body as $crate::Wire>::encode($name, $w) };
+    (@view $variant:ident $name:ident $v:ident) => {{
+        $v.record_begin(stringify!($variant));
+        $v.record_end();
+    }};
+    (@view $variant:ident $name:ident $v:ident $body:ty) => {
+        <$body as $crate::Wire>::view($name, $v)
+    };
+    (@decode $variant:ident $r:ident) => { Ok(Self::$variant) };
+    (@decode $variant:ident $r:ident $body:ty) => {
+        <$body as $crate::Wire>::decode($r).map(Self::$variant)
+    };
+}
+
+pub(crate) use {messages, or_release};
+
+/// The same without the trait, because nearly everyone speaks of these messages only.
+impl Message {
+    /// Every registered message.
+    pub const REGISTERED: &'static [Registered] = <Self as Registry>::REGISTERED;
+
+    /// The message's number.
+    pub fn msg_type(&self) -> u16 {
+        Registry::msg_type(self)
+    }
+
+    /// Appends the body in the writer's release.
+    pub fn encode(&self, w: &mut Writer) {
+        Registry::encode(self, w);
+    }
+
+    /// Shows the body to a visitor.
+    pub fn view(&self, v: &mut dyn Visitor) {
+        Registry::view(self, v);
+    }
+
+    /// Reads the body of a message of this number. The body must be used up.
+    pub fn decode(msg_type: u16, release: Release, body: &[u8]) -> Result<Self, DecodeError> {
+        <Self as Registry>::decode(msg_type, release, body)
+    }
+
+    /// Reads a body out of a longer run of bytes.
+    pub(crate) fn decode_from(msg_type: u16, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        <Self as Registry>::decode_from(msg_type, r)
+    }
+
+    /// The body's bytes in a release.
+    pub fn to_bytes(&self, release: Release) -> Vec<u8> {
+        Registry::to_bytes(self, release)
+    }
+
+    /// The registered message of this number in a release.
+    pub fn registered(msg_type: u16, release: Release) -> Option<&'static Registered> {
+        <Self as Registry>::registered(msg_type, release)
+    }
+
+    /// The message's name in Slurm.
+    pub fn name(&self) -> &'static str {
+        Registry::name(self)
+    }
+}
+
 messages! {
+    /// A message of any registered type, as it follows a header.
+    Message:
     REQUEST_NODE_REGISTRATION_STATUS => RequestNodeRegistrationStatus;
     MESSAGE_NODE_REGISTRATION_STATUS => MessageNodeRegistrationStatus(Box<r::NodeRegistration>);
     REQUEST_RECONFIGURE => RequestReconfigure;
@@ -203,7 +282,9 @@ messages! {
     REQUEST_SET_SUSPEND_EXC_NODES => RequestSetSuspendExcNodes(m::SuspendExceptions) since V23_02;
     REQUEST_SET_SUSPEND_EXC_PARTS => RequestSetSuspendExcParts(m::SuspendExceptions) since V23_02;
     REQUEST_SET_SUSPEND_EXC_STATES => RequestSetSuspendExcStates(m::SuspendExceptions) since V23_02;
+    REQUEST_DBD_RELAY => RequestDbdRelay(d::Relay) since V24_05;
     REQUEST_NODE_HEALTH_CHECK => RequestNodeHealthCheck(m::NodeHealth) since V26_05;
+    PERSIST_RC => PersistRc(p::PersistRc);
     REQUEST_BUILD_INFO => RequestBuildInfo(m::LastUpdate);
     RESPONSE_BUILD_INFO => ResponseBuildInfo(Box<r::BuildInfo>);
     REQUEST_JOB_INFO => RequestJobInfo(m::JobInfoRequest);
@@ -245,8 +326,9 @@ messages! {
     REQUEST_HOSTLIST_EXPANSION => RequestHostlistExpansion(m::HostlistExpansion) since V25_05;
     RESPONSE_HOSTLIST_EXPANSION => ResponseHostlistExpansion(m::HostlistExpansion) since V25_05;
     REQUEST_ASSOC_MGR_INFO => RequestAssocMgrInfo(m::AssocMgrInfoRequest);
+    RESPONSE_ASSOC_MGR_INFO => ResponseAssocMgrInfo(d::AssocMgrInfo);
     REQUEST_FED_INFO => RequestFedInfo;
-    RESPONSE_FED_INFO => ResponseFedInfo(m::FedInfo);
+    RESPONSE_FED_INFO => ResponseFedInfo(Box<Option<d::Federation>>);
     REQUEST_BATCH_SCRIPT => RequestBatchScript(m::JobQuery);
     RESPONSE_BATCH_SCRIPT => ResponseBatchScript(m::BatchScript);
     REQUEST_CONTROL_STATUS => RequestControlStatus;
@@ -357,6 +439,8 @@ messages! {
     REQUEST_COMPLETE_PROLOG => RequestCompleteProlog(r::PrologComplete);
     RESPONSE_PROLOG_EXECUTING => ResponsePrologExecuting(m::ReturnCode);
     RESPONSE_JOB_MEM_USAGE => ResponseJobMemUsage(m::JobMemUsage) since V26_05;
+    REQUEST_PERSIST_INIT => RequestPersistInit(p::PersistInit);
+    REQUEST_PERSIST_INIT_TLS => RequestPersistInitTls(p::PersistInit) since V24_05 until V24_11;
     SRUN_PING => SrunPing;
     SRUN_TIMEOUT => SrunTimeout(m::SrunTimeout);
     SRUN_NODE_FAIL => SrunNodeFail(m::SrunNodes);
@@ -369,7 +453,11 @@ messages! {
     SRUN_STEPS_DRAINED => SrunStepsDrained since V26_05;
     RESPONSE_SLURM_RC => ResponseSlurmRc(m::ReturnCode);
     RESPONSE_SLURM_RC_MSG => ResponseSlurmRcMsg(m::RcMsg);
+    RESPONSE_SLURM_REROUTE_MSG => ResponseSlurmRerouteMsg(Box<d::Reroute>);
     RESPONSE_FORWARD_FAILED => ResponseForwardFailed;
+    ACCOUNTING_UPDATE_MSG => AccountingUpdateMsg(d::AccountingUpdate);
+    ACCOUNTING_FIRST_REG => AccountingFirstReg;
+    ACCOUNTING_REGISTER_CTLD => AccountingRegisterCtld;
     REQUEST_CONTAINER_START => RequestContainerStart since V23_02;
     RESPONSE_CONTAINER_START => ResponseContainerStart(m::ContainerStarted) since V23_02;
     REQUEST_CONTAINER_PTY => RequestContainerPty since V23_02;

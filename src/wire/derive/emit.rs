@@ -22,19 +22,20 @@ pub(crate) fn all(declaration: &Declaration) -> TokenStream {
     let infos = declaration.fields.iter().map(field_info);
     let text = name.to_string();
     let mutable = mutable(declaration);
+    let (generics, arguments, bounds) = declaration.generics.split_for_impl();
     quote! {
-        impl ::core::default::Default for #name {
+        impl #generics ::core::default::Default for #name #arguments #bounds {
             fn default() -> Self {
                 Self { #(#defaults,)* }
             }
         }
 
-        impl ::flurm_wire::Record for #name {
+        impl #generics ::flurm_wire::Record for #name #arguments #bounds {
             const NAME: &'static str = #text;
             const FIELDS: &'static [::flurm_wire::FieldInfo] = &[#(#infos,)*];
         }
 
-        impl ::flurm_wire::Wire for #name {
+        impl #generics ::flurm_wire::Wire for #name #arguments #bounds {
             const KIND: &'static str = #text;
 
             fn encode(&self, w: &mut ::flurm_wire::Writer) {

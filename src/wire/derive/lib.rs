@@ -49,6 +49,9 @@
 //! in at least one of those releases; the derive checks it. Every other release uses the
 //! declaration's order.
 //!
+//! A record may have type parameters, each of which must be `Wire + Default`; it goes by one name
+//! whatever they are.
+//!
 //! # What is generated
 //! `impl Wire` (encode, decode, view, sample, schema), `impl Default`, and `impl Record` with
 //! `NAME` and `FIELDS`. Fields must be documented like any public item, but `FIELDS` needs nothing

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use syn::ext::IdentExt as _;
 use syn::meta::ParseNestedMeta;
-use syn::{Data, DeriveInput, Error, Expr, Fields, Ident, Result, Type, parenthesized};
+use syn::{
+    Data, DeriveInput, Error, Expr, Fields, GenericParam, Generics, Ident, Result, Type,
+    parenthesized, parse_quote,
+};
 
 /// Every release the derive knows, oldest first. The same names are variants of `Release`.
 pub(crate) const RELEASES: [&str; 8] =
@@ -47,6 +50,7 @@ pub(crate) struct Order {
 /// A whole record.
 pub(crate) struct Declaration {
     pub(crate) name: Ident,
+    pub(crate) generics: Generics,
     pub(crate) fields: Vec<Field>,
     pub(crate) orders: Vec<Order>,
 }
@@ -56,8 +60,9 @@ impl Declaration {
         let Data::Struct(data) = &input.data else {
             return Err(Error::new_spanned(input, "Wire is for structs"));
         };
-        if !input.generics.params.is_empty() {
-            return Err(Error::new_spanned(&input.generics, "a Wire record has no parameters"));
+        let is_type = |param: &GenericParam| matches!(param, GenericParam::Type(_));
+        if !input.generics.params.iter().all(is_type) {
+            return Err(Error::new_spanned(&input.generics, "parameters of a record are types"));
         }
         let named = match &data.fields {
             Fields::Named(named) => named.named.iter().collect(),
@@ -68,8 +73,19 @@ impl Declaration {
         };
         let fields = named.into_iter().map(read_field).collect::<Result<Vec<_>>>()?;
         let orders = read_orders(input, &fields)?;
-        Ok(Self { name: input.ident.clone(), fields, orders })
+        let generics = bounded(&input.generics);
+        Ok(Self { name: input.ident.clone(), generics, fields, orders })
     }
+}
+
+/// Every parameter is a `Wire` type with a default.
+fn bounded(generics: &Generics) -> Generics {
+    let mut generics = generics.clone();
+    for param in generics.type_params_mut() {
+        param.bounds.push(parse_quote!(::flurm_wire::Wire));
+        param.bounds.push(parse_quote!(::core::default::Default));
+    }
+    generics
 }
 
 fn read_release(meta: &ParseNestedMeta<'_>) -> Result<usize> {
@@ -210,7 +226,9 @@ mod tests {
             ("struct A;", "accepted"),
             ("enum A { B }", "Wire is for structs"),
             ("struct A(u8);", "a Wire record has named fields"),
-            ("struct A<T> { a: T }", "a Wire record has no parameters"),
+            ("struct A<T> { a: T }", "accepted"),
+            ("struct A<'a> { a: &'a u8 }", "parameters of a record are types"),
+            ("struct A<const N: u8> { a: [u8; N] }", "parameters of a record are types"),
             ("struct A { #[wire(sense = V22_05)] a: u8 }", "unknown attribute of a field"),
             ("struct A { #[wire(since = V21_08)] a: u8 }", "not a release: V22_05 … V26_05"),
             (

@@ -42,9 +42,9 @@ pub use priority::{
     SharesResponse,
 };
 pub use query::{
-    BatchScript, FedInfo, HostlistExpansion, InfoRequest, JobIdRequest, JobIdResponse,
-    JobInfoRequest, JobQuery, JobState, JobStateRequest, JobStateResponse, JobUserInfoRequest,
-    LastUpdate, NodeInfoSingleRequest, ReservationInfoRequest, SelectedJob, StepInfoRequest,
+    BatchScript, HostlistExpansion, InfoRequest, JobIdRequest, JobIdResponse, JobInfoRequest,
+    JobQuery, JobState, JobStateRequest, JobStateResponse, JobUserInfoRequest, LastUpdate,
+    NodeInfoSingleRequest, ReservationInfoRequest, SelectedJob, StepInfoRequest,
 };
 pub use step::{
     ContainerQuery, ContainerSteps, JobMemUsage, LaunchedTasks, NetForward, Reattached,

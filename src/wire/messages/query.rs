@@ -84,14 +84,6 @@ pub struct JobIdResponse {
     pub return_code: u32,
 }
 
-/// The federation: always none. 2050.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Wire)]
-pub struct FedInfo {
-    /// Says that no federation follows.
-    #[wire(constant = 0u8)]
-    pub none: (),
-}
-
 /// A job's script. 2052.
 #[derive(Clone, Debug, PartialEq, Eq, Wire)]
 pub struct BatchScript {

@@ -6,15 +6,15 @@ use crate::codec::Flag8;
 use crate::{Codec, DecodeError, Gen, Mem, NO_VAL, Reader, Release, Schema, Visitor, Wire, Writer};
 
 /// 22.05 as a parameter of `U16Until`.
-pub(super) const V22_05: u16 = Release::V22_05.version();
+pub(crate) const V22_05: u16 = Release::V22_05.version();
 /// 23.11 as a parameter of `U16Until`.
-pub(super) const V23_11: u16 = Release::V23_11.version();
+pub(crate) const V23_11: u16 = Release::V23_11.version();
 /// 25.05 as a parameter of `U32Until`.
 pub(super) const V25_05: u16 = Release::V25_05.version();
 
 /// A number that had 16 bits up to and including release `LAST` and has 32 bits since. Where it had
 /// 16 bits, larger numbers lose their upper half, as in Slurm.
-pub(super) struct U16Until<const LAST: u16>;
+pub(crate) struct U16Until<const LAST: u16>;
 
 impl<const LAST: u16> Codec<u32> for U16Until<LAST> {
     const KIND: &'static str = "u16/u32";

@@ -4,7 +4,7 @@
 mod allocation;
 mod build_info;
 mod burst_buffer;
-mod codec;
+pub(crate) mod codec;
 mod credential;
 mod front_end;
 mod gres;

@@ -5,7 +5,9 @@ use flurm_wire::frame::{self, LENGTH_BYTES};
 use flurm_wire::io_channel::{self, Introduction};
 use flurm_wire::records::Credential;
 use flurm_wire::token;
-use flurm_wire::{AuthBlock, Gen, Header, Message, Release, Wire};
+use flurm_wire::{
+    AuthBlock, DbdMessage, Gen, Header, Message, Registered, Registry, Release, Wire, persist,
+};
 
 /// Cases of a plain test run.
 const CASES: u64 = 20_000;
@@ -20,11 +22,20 @@ fn setting(name: &str, default: u64) -> u64 {
     given.map_or(default, |text| text.parse().expect("FUZZ_… is a number"))
 }
 
+fn any_entry<M: Registry>(g: &mut Gen) -> &'static Registered<M> {
+    let release = g.release();
+    let entries: Vec<_> = M::REGISTERED.iter().filter(|entry| entry.in_release(release)).collect();
+    entries[g.below(entries.len() as u64) as usize]
+}
+
+fn any_persistent(g: &mut Gen) -> Vec<u8> {
+    let message = any_entry::<DbdMessage>(g).sample(g);
+    persist::build_message(&message, g.release())
+}
+
 fn any_frame(g: &mut Gen) -> Vec<u8> {
     let release = g.release();
-    let entries: Vec<_> =
-        Message::REGISTERED.iter().filter(|entry| entry.in_release(release)).collect();
-    let entry = entries[g.below(entries.len() as u64) as usize];
+    let entry = any_entry::<Message>(g);
     let message = entry.sample(g);
     let mut header = Header::sample(g);
     header.msg_type = entry.msg_type;
@@ -66,9 +77,23 @@ fn try_frame(bytes: &[u8]) {
     let reread = frame::split(&again[LENGTH_BYTES..]).expect("what was accepted is acceptable");
     assert_eq!((&reread.header, reread.body), (&frame.header, frame.body));
     let release = frame.header.release;
-    if let Ok(message) = frame.message() {
+    fixed_point(frame.message(), release);
+}
+
+/// The same on a persistent connection, whatever it is for.
+fn try_persistent(bytes: &[u8], release: Release) {
+    let Ok(parts) = persist::split(bytes) else {
+        return;
+    };
+    assert_eq!(persist::build(parts.msg_type, parts.body)[LENGTH_BYTES..], *bytes);
+    fixed_point(parts.message::<DbdMessage>(release), release);
+    fixed_point(parts.message::<Message>(release), release);
+}
+
+fn fixed_point<M: Registry>(read: Result<M, flurm_wire::DecodeError>, release: Release) {
+    if let Ok(message) = read {
         let bytes = message.to_bytes(release);
-        let reread = Message::decode(message.msg_type(), release, &bytes);
+        let reread = M::decode(message.msg_type(), release, &bytes);
         let reread = reread.expect("what was accepted is acceptable");
         assert_eq!(reread.to_bytes(release), bytes);
     }
@@ -125,6 +150,19 @@ fn damaged_tokens_do_no_harm() {
 }
 
 #[test]
+fn nothing_on_a_persistent_connection_does_harm() {
+    let (first, cases) = (setting("FUZZ_SEED", 1), setting("FUZZ_CASES", CASES));
+    for seed in first..first + cases {
+        let release = Release::ALL[(seed % 8) as usize];
+        let mut g = Gen::new(release, seed);
+        let mut bytes = any_persistent(&mut g)[LENGTH_BYTES..].to_vec();
+        damage(&mut bytes, &mut g);
+        let run = std::panic::catch_unwind(|| try_persistent(&bytes, release));
+        assert!(run.is_ok(), "FUZZ_SEED={seed} FUZZ_CASES=1 repeats this");
+    }
+}
+
+#[test]
 fn random_bytes_do_no_harm() {
     let (first, cases) = (setting("FUZZ_SEED", 1), setting("FUZZ_CASES", CASES));
     for seed in first..first + cases {
@@ -134,6 +172,9 @@ fn random_bytes_do_no_harm() {
         for entry in Message::REGISTERED {
             let decoded = Message::decode(entry.msg_type, release, &bytes);
             drop(decoded);
+        }
+        for entry in DbdMessage::REGISTERED {
+            drop(DbdMessage::decode(entry.msg_type, release, &bytes));
         }
         let mut r = flurm_wire::Reader::new(release, &bytes);
         drop(AuthBlock::decode(&mut r));

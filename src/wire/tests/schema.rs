@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use flurm_wire::hash::{HashKind, hash_block};
-use flurm_wire::{FieldInfo, Message, Registered, Release, names};
+use flurm_wire::{DbdMessage, FieldInfo, Message, Registered, Registry, Release, names};
 
 const LOCK: &str = "schema.lock";
 const DOCUMENT: &str = "../../docs/wire.md";
@@ -37,7 +37,7 @@ fn compare(file: &str, fresh: &str) -> Result<(), String> {
 
 /// One line a message and release: how many values, and a digest of their names and kinds and of
 /// the bytes of an all-default message, which covers what the rows cannot say.
-fn lock_line(entry: &Registered, release: Release) -> String {
+fn lock_line<M: Registry>(entry: &Registered<M>, release: Release) -> String {
     let schema = entry.schema(release);
     let rows = schema.rows();
     let mut covered = rows.join("\n").into_bytes();
@@ -50,13 +50,19 @@ fn lock_line(entry: &Registered, release: Release) -> String {
     line
 }
 
-fn lock() -> String {
-    let mut text = String::from("# number name release values digest; see tests/schema.rs\n");
-    for entry in Message::REGISTERED {
+fn lock_lines<M: Registry>(text: &mut String) {
+    for entry in M::REGISTERED {
         for release in Release::ALL.into_iter().filter(|release| entry.in_release(*release)) {
             writeln!(text, "{}", lock_line(entry, release)).unwrap();
         }
     }
+}
+
+fn lock() -> String {
+    let mut text = String::from("# number name release values digest; see tests/schema.rs\n");
+    lock_lines::<Message>(&mut text);
+    text.push_str("# accounting\n");
+    lock_lines::<DbdMessage>(&mut text);
     text
 }
 
@@ -69,35 +75,53 @@ fn releases(since: Release, until: Release) -> String {
     }
 }
 
-fn body(entry: &Registered) -> String {
+fn body<M>(entry: &Registered<M>) -> String {
     let Some(body) = entry.body else {
         return "empty".to_owned();
     };
-    let inner = body.trim_start_matches("Box<").trim_end_matches('>');
-    inner.rsplit("::").next().unwrap_or(inner).to_owned()
+    let inner = body.strip_prefix("Box<").and_then(|rest| rest.strip_suffix('>')).unwrap_or(body);
+    let words = inner.split_inclusive(|c: char| "<>, ".contains(c));
+    words.map(|word| word.rsplit("::").next().unwrap_or(word)).collect()
 }
 
-fn records() -> BTreeMap<&'static str, &'static [FieldInfo]> {
-    let mut records = BTreeMap::new();
-    for entry in Message::REGISTERED {
+fn records<M: Registry>(records: &mut BTreeMap<&'static str, &'static [FieldInfo]>) {
+    for entry in M::REGISTERED {
         for release in Release::ALL.into_iter().filter(|release| entry.in_release(*release)) {
-            records.extend(entry.schema(release).records());
+            for (name, fields) in entry.schema(release).records() {
+                let other = records.insert(name, fields);
+                let same = other.is_none_or(|other| names_of(other) == names_of(fields));
+                assert!(same, "two records are called {name}");
+            }
         }
     }
-    records
+}
+
+fn names_of(fields: &[FieldInfo]) -> Vec<&'static str> {
+    fields.iter().map(|field| field.name).collect()
+}
+
+fn table<M: Registry>(text: &mut String) {
+    text.push_str("| number | name | body | releases |\n|---|---|---|---|\n");
+    for entry in M::REGISTERED {
+        let (body, range) = (body(entry), releases(entry.since, entry.until));
+        let body = if body.contains('<') { format!("`{body}`") } else { body };
+        writeln!(text, "| {} | {} | {body} | {range} |", entry.msg_type, entry.name).unwrap();
+    }
 }
 
 fn document() -> String {
     let mut text = String::from(
         "# Messages\n\nGenerated from the declarations in `src/wire`; `UPDATE=1 cargo test -p \
-         flurm-wire` rewrites this file.\n\n| number | name | body | releases |\n|---|---|---|---|\n",
+         flurm-wire` rewrites this file.\n\n",
     );
-    for entry in Message::REGISTERED {
-        let (body, range) = (body(entry), releases(entry.since, entry.until));
-        writeln!(text, "| {} | {} | {body} | {range} |", entry.msg_type, entry.name).unwrap();
-    }
+    table::<Message>(&mut text);
+    text.push_str("\n# Accounting messages\n\nOn persistent connections with `slurmdbd`.\n\n");
+    table::<DbdMessage>(&mut text);
     text.push_str("\n# Records\n\nFields in the newest release's order.\n");
-    for (name, fields) in records() {
+    let mut all = BTreeMap::new();
+    records::<Message>(&mut all);
+    records::<DbdMessage>(&mut all);
+    for (name, fields) in all {
         write!(text, "\n## {name}\n\n| field | type | wire | releases |\n|---|---|---|---|\n")
             .unwrap();
         for field in fields {
@@ -117,6 +141,7 @@ fn document() -> String {
 
 fn registered(msg_type: u16) -> bool {
     Message::REGISTERED.iter().any(|entry| entry.msg_type == msg_type)
+        || DbdMessage::REGISTERED.iter().any(|entry| entry.msg_type == msg_type)
 }
 
 #[test]

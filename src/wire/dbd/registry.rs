@@ -1,0 +1,112 @@
+//! The accounting messages whose bodies are understood.
+
+use super as d;
+use crate::persist::PersistRc;
+use crate::records::KeyPair;
+use crate::registry::messages;
+
+messages! {
+    /// A message to or from the accounting daemon, as it stands on a persistent connection.
+    DbdMessage:
+    DBD_FINI => DbdFini(d::Fini);
+    DBD_ADD_ACCOUNTS => DbdAddAccounts(d::Listing<d::Account>);
+    DBD_ADD_ACCOUNT_COORDS => DbdAddAccountCoords(Box<d::AccountCoordinators>);
+    DBD_ADD_ASSOCS => DbdAddAssocs(d::Listing<d::Association>);
+    DBD_ADD_CLUSTERS => DbdAddClusters(d::Listing<d::Cluster>);
+    DBD_ADD_USERS => DbdAddUsers(d::Listing<d::User>);
+    DBD_CLUSTER_TRES => DbdClusterTres(d::ClusterTres);
+    DBD_FLUSH_JOBS => DbdFlushJobs(d::ClusterTres);
+    DBD_GET_ACCOUNTS => DbdGetAccounts(Box<d::AccountCond>);
+    DBD_GET_ASSOCS => DbdGetAssocs(Box<Option<d::AssocCond>>);
+    DBD_GET_ASSOC_USAGE => DbdGetAssocUsage(Box<d::Usage<d::Association>>);
+    DBD_GET_CLUSTERS => DbdGetClusters(Box<d::ClusterCond>);
+    DBD_GET_CLUSTER_USAGE => DbdGetClusterUsage(Box<d::Usage<d::Cluster>>);
+    DBD_RECONFIG => DbdReconfig;
+    DBD_GET_USERS => DbdGetUsers(Box<d::UserCond>);
+    DBD_GOT_ACCOUNTS => DbdGotAccounts(d::Listing<d::Account>);
+    DBD_GOT_ASSOCS => DbdGotAssocs(d::Listing<d::Association>);
+    DBD_GOT_ASSOC_USAGE => DbdGotAssocUsage(Box<d::Usage<d::Association>>);
+    DBD_GOT_CLUSTERS => DbdGotClusters(d::Listing<d::Cluster>);
+    DBD_GOT_CLUSTER_USAGE => DbdGotClusterUsage(Box<d::Usage<d::Cluster>>);
+    DBD_GOT_JOBS => DbdGotJobs(d::Listing<d::JobRecord>);
+    DBD_GOT_LIST => DbdGotList(d::Listing<String>);
+    DBD_GOT_USERS => DbdGotUsers(d::Listing<d::User>);
+    DBD_JOB_COMPLETE => DbdJobComplete(Box<d::JobComplete>);
+    DBD_JOB_START => DbdJobStart(Box<d::JobStart>);
+    DBD_ID_RC => DbdIdRc(d::IdRc);
+    DBD_JOB_SUSPEND => DbdJobSuspend(d::JobSuspend);
+    DBD_MODIFY_ACCOUNTS => DbdModifyAccounts(Box<d::Modify<d::AccountCond, d::Account>>);
+    DBD_MODIFY_ASSOCS => DbdModifyAssocs(Box<d::Modify<Option<d::AssocCond>, d::Association>>);
+    DBD_MODIFY_CLUSTERS => DbdModifyClusters(Box<d::Modify<d::ClusterCond, d::Cluster>>);
+    DBD_MODIFY_USERS => DbdModifyUsers(Box<d::Modify<d::UserCond, d::User>>);
+    DBD_NODE_STATE => DbdNodeState(Box<d::NodeState>);
+    PERSIST_RC => PersistRc(PersistRc);
+    DBD_REGISTER_CTLD => DbdRegisterCtld(d::RegisterController);
+    DBD_REMOVE_ACCOUNTS => DbdRemoveAccounts(Box<d::AccountCond>);
+    DBD_REMOVE_ACCOUNT_COORDS => DbdRemoveAccountCoords(Box<d::AccountCoordinators>);
+    DBD_REMOVE_ASSOCS => DbdRemoveAssocs(Box<Option<d::AssocCond>>);
+    DBD_REMOVE_CLUSTERS => DbdRemoveClusters(Box<d::ClusterCond>);
+    DBD_REMOVE_USERS => DbdRemoveUsers(Box<d::UserCond>);
+    DBD_ROLL_USAGE => DbdRollUsage(d::RollUsage);
+    DBD_STEP_COMPLETE => DbdStepComplete(Box<d::StepCompleted>);
+    DBD_STEP_START => DbdStepStart(Box<d::StepStarted>);
+    DBD_GET_JOBS_COND => DbdGetJobsCond(Box<d::JobCond>);
+    DBD_GET_TXN => DbdGetTxn(Box<d::TransactionCond>);
+    DBD_GOT_TXN => DbdGotTxn(d::Listing<d::Transaction>);
+    DBD_ADD_QOS => DbdAddQos(d::Listing<d::Qos>);
+    DBD_GET_QOS => DbdGetQos(Box<Option<d::QosCond>>);
+    DBD_GOT_QOS => DbdGotQos(d::Listing<d::Qos>);
+    DBD_REMOVE_QOS => DbdRemoveQos(Box<Option<d::QosCond>>);
+    DBD_MODIFY_QOS => DbdModifyQos(Box<d::Modify<Option<d::QosCond>, d::Qos>>);
+    DBD_ADD_WCKEYS => DbdAddWckeys(d::Listing<d::WcKey>);
+    DBD_GET_WCKEYS => DbdGetWckeys(Box<d::WcKeyCond>);
+    DBD_GOT_WCKEYS => DbdGotWckeys(d::Listing<d::WcKey>);
+    DBD_REMOVE_WCKEYS => DbdRemoveWckeys(Box<d::WcKeyCond>);
+    DBD_GET_WCKEY_USAGE => DbdGetWckeyUsage(Box<d::Usage<d::WcKey>>);
+    DBD_GOT_WCKEY_USAGE => DbdGotWckeyUsage(Box<d::Usage<d::WcKey>>);
+    DBD_ARCHIVE_DUMP => DbdArchiveDump(Box<d::ArchiveCond>);
+    DBD_ARCHIVE_LOAD => DbdArchiveLoad(d::ArchiveRecord);
+    DBD_ADD_RESV => DbdAddResv(Box<d::ReservationRecord>);
+    DBD_REMOVE_RESV => DbdRemoveResv(Box<d::ReservationRecord>);
+    DBD_MODIFY_RESV => DbdModifyResv(Box<d::ReservationRecord>);
+    DBD_GET_RESVS => DbdGetResvs(Box<d::ReservationCond>);
+    DBD_GOT_RESVS => DbdGotResvs(d::Listing<d::ReservationRecord>);
+    DBD_GET_CONFIG => DbdGetConfig(d::GetConfig);
+    DBD_GOT_CONFIG_KEYPAIRS => DbdGotConfigKeypairs(d::Listing<KeyPair>);
+    DBD_GET_PROBS => DbdGetProbs(Box<Option<d::AssocCond>>);
+    DBD_GOT_PROBS => DbdGotProbs(d::Listing<d::Association>);
+    DBD_GET_EVENTS => DbdGetEvents(Box<d::EventCond>);
+    DBD_GOT_EVENTS => DbdGotEvents(d::Listing<d::Event>);
+    DBD_SEND_MULT_JOB_START => DbdSendMultJobStart(d::Listing<d::JobStart>);
+    DBD_GOT_MULT_JOB_START => DbdGotMultJobStart(d::Listing<d::IdRc>);
+    DBD_SEND_MULT_MSG => DbdSendMultMsg(d::Listing<d::Packed>);
+    DBD_GOT_MULT_MSG => DbdGotMultMsg(d::Listing<d::Packed>);
+    DBD_MODIFY_JOB => DbdModifyJob(Box<d::Modify<d::JobCond, d::JobRecord>>);
+    DBD_ADD_RES => DbdAddRes(d::Listing<d::Resource>);
+    DBD_GET_RES => DbdGetRes(Box<d::ResourceCond>);
+    DBD_GOT_RES => DbdGotRes(d::Listing<d::Resource>);
+    DBD_REMOVE_RES => DbdRemoveRes(Box<d::ResourceCond>);
+    DBD_MODIFY_RES => DbdModifyRes(Box<d::Modify<d::ResourceCond, d::Resource>>);
+    DBD_ADD_TRES => DbdAddTres(d::Listing<d::Tres>);
+    DBD_GET_TRES => DbdGetTres(Box<d::TresCond>);
+    DBD_GOT_TRES => DbdGotTres(d::Listing<d::Tres>);
+    DBD_FIX_RUNAWAY_JOB => DbdFixRunawayJob(d::Listing<d::JobRecord>);
+    DBD_GET_STATS => DbdGetStats;
+    DBD_GOT_STATS => DbdGotStats(Box<d::DbdStats>);
+    DBD_CLEAR_STATS => DbdClearStats;
+    DBD_SHUTDOWN => DbdShutdown;
+    DBD_ADD_FEDERATIONS => DbdAddFederations(d::Listing<d::Federation>);
+    DBD_GET_FEDERATIONS => DbdGetFederations(Box<d::FederationCond>);
+    DBD_GOT_FEDERATIONS => DbdGotFederations(d::Listing<d::Federation>);
+    DBD_MODIFY_FEDERATIONS =>
+        DbdModifyFederations(Box<d::Modify<d::FederationCond, d::Federation>>);
+    DBD_REMOVE_FEDERATIONS => DbdRemoveFederations(Box<d::FederationCond>);
+    DBD_JOB_HEAVY => DbdJobHeavy(d::JobHeavy);
+    DBD_ADD_ACCOUNTS_COND =>
+        DbdAddAccountsCond(Box<d::Modify<d::AddAssocCond, d::Account>>) since V23_11;
+    DBD_ADD_USERS_COND =>
+        DbdAddUsersCond(Box<d::Modify<d::AddAssocCond, d::User>>) since V23_11;
+    DBD_GET_INSTANCES => DbdGetInstances(Box<d::InstanceCond>) since V23_11;
+    DBD_GOT_INSTANCES => DbdGotInstances(d::Listing<d::Instance>) since V23_11;
+    DBD_GOT_CONFIG => DbdGotConfig(Box<d::DbdConfig>) since V26_05;
+}

@@ -213,26 +213,12 @@ impl Wire for Update {
         Self { kind, records }
     }
 
-    fn schema(release: Release, s: &mut Schema) {
-        s.enter("kind");
-        s.kind("u16");
-        s.leave();
-        for kind in (1..=update_kinds::UPDATE_FEDS).chain([names::DBD_GOT_STATS]) {
-            let records = empty(kind, release).expect("every kind up to the last is known");
-            s.kind(&format!("{kind}: {}", with_list!(&records, list => kind_of(list), "nothing")));
+    /// The records' own layouts stand with the accounting messages that carry them, too.
+    fn schema(_: Release, s: &mut Schema) {
+        for (name, kind) in [("kind", "u16"), ("count, unless of a cluster", "u32")] {
+            s.enter(name);
+            s.kind(kind);
+            s.leave();
         }
-        <List<User> as Wire>::schema(release, s);
-        <List<Association> as Wire>::schema(release, s);
-        <List<QosWithUsage> as Wire>::schema(release, s);
-        <List<WcKey> as Wire>::schema(release, s);
-        <List<Resource> as Wire>::schema(release, s);
-        <List<Tres> as Wire>::schema(release, s);
-        <List<Federation> as Wire>::schema(release, s);
-        <List<DbdStats> as Wire>::schema(release, s);
     }
-}
-
-/// The name of a list's elements.
-fn kind_of<T: Wire>(_: &List<T>) -> &'static str {
-    T::KIND
 }

@@ -2,10 +2,10 @@
 #![expect(missing_docs, reason = "fields carry Slurm's own names")]
 
 use super::SelectJobInfo;
-use super::codec::RestAfterFlag;
 use super::runs::Runs;
 use crate::codec::{Count16, Flag8};
-use crate::{Gen, JobRef, List, StepId, UnixTime, Wire, WireAddr};
+use crate::dbd::Cluster;
+use crate::{JobRef, List, StepId, UnixTime, Wire, WireAddr};
 
 /// The nodes that a job got, or is still to get. 4002, 4015.
 #[derive(Clone, Debug, PartialEq, Wire)]
@@ -53,21 +53,16 @@ pub struct Allocation {
     pub uid: u32,
     #[wire(since = V23_02)]
     pub user_name: Option<String>,
-    /// The cluster that the job went to, if it is not the one asked; its record is not understood here.
-    #[wire(as_ = RestAfterFlag)]
-    pub working_cluster_rec: Option<Vec<u8>>,
+    /// The cluster that the job went to, if it is not the one asked.
+    #[wire(as_ = Flag8)]
+    pub working_cluster_rec: Option<Box<Cluster>>,
 }
 
 /// The allocations of the components of a heterogeneous job. 4026.
 #[derive(Clone, Debug, PartialEq, Wire)]
 pub struct AllocationList {
-    #[wire(as_ = Count16, sample = one_at_most)]
+    #[wire(as_ = Count16)]
     pub components: Vec<Allocation>,
-}
-
-/// Only the last record of a list may end in bytes that are not understood.
-fn one_at_most(g: &mut Gen) -> Vec<Allocation> {
-    g.maybe(Allocation::sample).into_iter().collect()
 }
 
 /// When and where a job would run. 4013.

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flurm_wire::{Message, Release};
+use flurm_wire::{DbdMessage, Message, Registry, Release};
 
 const FACTS: &str = include_str!("layouts.txt");
 
@@ -59,7 +59,7 @@ fn facts() -> Facts {
 
 /// The letter of a kind, at the end of a row of a schema, and the path before it.
 fn kind(row: &str) -> (&str, &'static str) {
-    const KINDS: [(&str, &str); 20] = [
+    const KINDS: [(&str, &str); 22] = [
         ("u32 u32", "44"),
         ("size and mem", "4m"),
         ("str and switch", "s"),
@@ -67,7 +67,9 @@ fn kind(row: &str) -> (&str, &'static str) {
         ("step_id+sluid", "i"),
         ("step_id", "i"),
         ("longdouble", "l"),
+        ("packed message", "m"),
         ("message", "M"),
+        ("present", "1"),
         ("double", "d"),
         ("bitmap", "B"),
         ("bool", "1"),
@@ -93,6 +95,7 @@ fn opening(part: &str) -> Option<&'static str> {
     match part {
         "u8?" => Some("1"),
         "u16?" => Some("2"),
+        "u32?" => Some("4"),
         "[]16" => Some("2"),
         "[]" | "list[]" => Some("4"),
         "count" | "count, if not 0: []" => Some("4"),
@@ -155,14 +158,13 @@ fn expected(facts: &Facts, key: (u16, Release), used: &mut BTreeSet<usize>) -> O
     Some(layout)
 }
 
-#[test]
-fn every_message_has_the_values_of_the_sources() {
-    let facts = facts();
-    let (mut used, mut faults) = (BTreeSet::new(), Vec::new());
-    for entry in Message::REGISTERED {
+/// What differs in a set of messages.
+fn faults<M: Registry>(facts: &Facts, used: &mut BTreeSet<usize>) -> Vec<String> {
+    let mut faults = Vec::new();
+    for entry in M::REGISTERED {
         for release in Release::ALL.into_iter().filter(|release| entry.in_release(*release)) {
             let ours = ours(entry.schema(release).rows());
-            match expected(&facts, (entry.msg_type, release), &mut used) {
+            match expected(facts, (entry.msg_type, release), used) {
                 Some(theirs) if theirs == ours => {}
                 Some(theirs) => faults.push(format!(
                     "{} {release} {}\n  ours   {ours}\n  theirs {theirs}",
@@ -172,6 +174,15 @@ fn every_message_has_the_values_of_the_sources() {
             }
         }
     }
+    faults
+}
+
+#[test]
+fn every_message_has_the_values_of_the_sources() {
+    let facts = facts();
+    let mut used = BTreeSet::new();
+    let mut faults = faults::<Message>(&facts, &mut used);
+    faults.extend(self::faults::<DbdMessage>(&facts, &mut used));
     assert!(faults.is_empty(), "{}\n{} layouts differ", faults.join("\n"), faults.len());
     for (at, line) in facts.differences.iter().enumerate() {
         let (number, theirs) = (line.msg_type, line.theirs);

@@ -185,35 +185,6 @@ impl Codec<Mem> for SizedMem {
     }
 }
 
-/// A flag at the end of a body and, if it is set, the rest of the body as bytes.
-pub(super) struct RestAfterFlag;
-
-impl Codec<Option<Vec<u8>>> for RestAfterFlag {
-    const KIND: &'static str = "u8? rest";
-
-    fn encode(value: &Option<Vec<u8>>, w: &mut Writer) {
-        w.u8(u8::from(value.is_some()));
-        if let Some(bytes) = value {
-            w.raw(bytes);
-        }
-    }
-
-    fn decode(r: &mut Reader<'_>) -> Result<Option<Vec<u8>>, DecodeError> {
-        Ok(if r.u8()? == 0 { None } else { Some(r.rest().to_vec()) })
-    }
-
-    fn sample(g: &mut Gen) -> Option<Vec<u8>> {
-        g.maybe(|g| g.bits().to_be_bytes().to_vec())
-    }
-
-    fn view(value: &Option<Vec<u8>>, v: &mut dyn Visitor) {
-        match value {
-            Some(bytes) => v.bytes(bytes),
-            None => v.null(),
-        }
-    }
-}
-
 /// A byte that is 255 where the value follows and 0 where it does not.
 pub(super) struct Flag255;
 

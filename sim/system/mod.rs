@@ -35,11 +35,11 @@ where
 }
 
 /// Starts munged on a machine, and with each of its boots.
-fn add_munged<X: Engine>(cluster: &Cluster, machine: MachineId, key: u64) {
+fn add_munged(cluster: &Cluster, machine: MachineId, key: u64) {
     let make = move |place: Place| -> TaskFuture {
         Box::pin(async move {
             // munged ends with its process only; an error is a second munged on the same socket.
-            let ended = munged::run(SimEnv::<X>::new(place), key).await;
+            let ended = munged::run(place.machine, key).await;
             assert!(ended.is_ok(), "munged could not start: {ended:?}");
         })
     };
@@ -50,7 +50,7 @@ fn add_munged<X: Engine>(cluster: &Cluster, machine: MachineId, key: u64) {
 pub fn start<X: Engine>(scenario: &Scenario, cluster: &Rc<Cluster>, rng: &Rng) {
     let key = rng.child("munge key").next_u64();
     for machine in cluster.machines() {
-        add_munged::<X>(cluster, machine, key);
+        add_munged(cluster, machine, key);
     }
     if scenario.cluster.consensus == Agreement::Light {
         crate::light::begin(rng.child("light"), cluster.peer_port);

@@ -4,6 +4,7 @@
 //! nothing here knows which engine polls the tasks. What happens later is an [`Event`] at a point
 //! in virtual time, and whoever drives the world calls [`fire_next`].
 
+mod agenda;
 pub mod clock;
 pub mod disk;
 pub mod env;
@@ -33,7 +34,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+pub use agenda::EventKey;
 use flurm_base::{Rng, Time};
+
+use agenda::Agenda;
 
 use clock::MachineClock;
 use disk::Disk;
@@ -139,11 +143,12 @@ pub type Programs = Rc<dyn Fn(&process::Start) -> Option<TaskFuture>>;
 /// The whole world.
 pub struct World {
     now: Nanos,
-    sequence: u64,
-    events: BTreeMap<(Nanos, u64), Event>,
+    agenda: Agenda,
     wakes: Vec<Waker>,
     time_source: Option<fn() -> Nanos>,
     pump: Option<Waker>,
+    by_ip: BTreeMap<IpAddr, MachineId>,
+    by_name: BTreeMap<String, MachineId>,
     /// All machines.
     pub machines: Vec<Machine>,
     /// The network.
@@ -179,11 +184,12 @@ impl World {
         let root = Rng::from_seed(seed);
         Self {
             now: 0,
-            sequence: 0,
-            events: BTreeMap::new(),
+            agenda: Agenda::default(),
             wakes: Vec::new(),
             time_source: None,
             pump: None,
+            by_ip: BTreeMap::new(),
+            by_name: BTreeMap::new(),
             machines: Vec::new(),
             net: NetState::default(),
             processes: ProcessTable::default(),
@@ -209,8 +215,11 @@ impl World {
 
     /// Adds a machine that is up.
     pub fn add_machine(&mut self, name: &str, ip: IpAddr, cpus: u32, memory_mib: u64) -> MachineId {
-        assert!(self.machines.iter().all(|machine| machine.ip != ip), "an address is used twice");
         let id = MachineId(u32::try_from(self.machines.len()).expect("a world has few machines"));
+        let (other, namesake) =
+            (self.by_ip.insert(ip, id), self.by_name.insert(name.to_owned(), id));
+        assert!(other.is_none(), "an address is used twice");
+        assert!(namesake.is_none(), "a name is used twice");
         self.machines.push(Machine {
             name: name.to_owned(),
             ip,
@@ -242,14 +251,12 @@ impl World {
 
     /// The machine with this host name.
     pub fn machine_named(&self, name: &str) -> Option<MachineId> {
-        let index = self.machines.iter().position(|machine| machine.name == name)?;
-        Some(MachineId(index as u32))
+        self.by_name.get(name).copied()
     }
 
     /// The machine with this address.
     pub fn machine_at(&self, ip: IpAddr) -> Option<MachineId> {
-        let index = self.machines.iter().position(|machine| machine.ip == ip)?;
-        Some(MachineId(index as u32))
+        self.by_ip.get(&ip).copied()
     }
 
     /// Wall time of a machine.
@@ -285,28 +292,22 @@ impl World {
     }
 
     /// Puts an event into the future; the key takes it out again.
-    pub fn schedule(&mut self, at: Nanos, event: Event) -> (Nanos, u64) {
+    pub fn schedule(&mut self, at: Nanos, event: Event) -> EventKey {
         let at = at.max(self.now);
-        let earliest = self.events.first_key_value().map(|((at, _), _)| *at);
-        self.sequence += 1;
-        let key = (at, self.sequence);
-        self.events.insert(key, event);
-        if earliest.is_none_or(|earliest| at < earliest)
-            && let Some(pump) = self.pump.take()
-        {
-            self.wakes.push(pump);
+        if self.pump.is_some() && self.agenda.next_at().is_none_or(|earliest| at < earliest) {
+            self.wakes.extend(self.pump.take());
         }
-        key
+        self.agenda.add(at, event)
     }
 
     /// Takes an event out of the future.
-    pub fn unschedule(&mut self, key: (Nanos, u64)) -> Option<Event> {
-        self.events.remove(&key)
+    pub fn unschedule(&mut self, key: EventKey) -> Option<Event> {
+        self.agenda.remove(key)
     }
 
     /// When the next event is due.
-    pub fn next_event_at(&self) -> Option<Nanos> {
-        self.events.first_key_value().map(|((at, _), _)| *at)
+    pub fn next_event_at(&mut self) -> Option<Nanos> {
+        self.agenda.next_at()
     }
 
     /// Moves time forward. Only the engine does.
@@ -385,18 +386,27 @@ pub fn try_with<R>(f: impl FnOnce(&mut World) -> R) -> Option<R> {
     if broke {
         crate::inspect::stop_here();
     }
-    for waker in wakes {
-        waker.wake();
+    if !wakes.is_empty() {
+        wake_all(wakes);
     }
     Some(result)
 }
 
+/// Wakes, and gives the emptied list back for the next time.
+fn wake_all(mut wakes: Vec<Waker>) {
+    for waker in wakes.drain(..) {
+        waker.wake();
+    }
+    WORLD.with_borrow_mut(|slot| {
+        if let Some(world) = slot.as_mut().filter(|world| world.wakes.capacity() == 0) {
+            world.wakes = wakes;
+        }
+    });
+}
+
 /// Fires the earliest event when it is due at `now`. False when none is.
 pub fn fire_next() -> bool {
-    let due = with(|w| {
-        let key = *w.events.first_key_value()?.0;
-        if key.0 > w.now { None } else { w.events.remove(&key) }
-    });
+    let due = with(|w| w.agenda.take_due(w.now));
     match due {
         None => return false,
         Some(Event::Wake(waker)) => waker.wake(),
@@ -457,7 +467,7 @@ pub(crate) fn program_for(start: &process::Start) -> Option<TaskFuture> {
 #[derive(Debug)]
 pub struct Wait {
     until: Nanos,
-    key: Option<(Nanos, u64)>,
+    key: Option<EventKey>,
     registered: Option<Waker>,
 }
 

@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher};
 use std::io;
-use std::path::PathBuf;
+use std::sync::Arc;
 
-use flurm_rt::{Addr, Clock, Env, Listener, Net, PeerCredential};
-use openraft_rt::{AsyncRuntime, Mpsc, MpscReceiver, MpscSender, Oneshot, OneshotSender};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use flurm_rt::PeerCredential;
+
+use super::net::{self, Port};
+use super::{MachineId, World};
 
 /// Where it listens.
 pub const SOCKET: &str = "/run/munge/munge.socket.2";
@@ -28,8 +29,8 @@ const TTL_MAX_S: u32 = 3600;
 const MESSAGE_MAX: usize = 2 * 1_048_576;
 /// Credentials remembered at once; the oldest are forgotten first.
 const REMEMBERED_MAX: usize = 100_000;
-/// Requests waiting for the daemon.
-const QUEUE_MAX: usize = 64;
+/// Seconds between two times that expired ones are forgotten.
+const SWEEP_EVERY_S: u32 = 60;
 const ANY: u32 = u32::MAX;
 
 const INVALID: u8 = 14;
@@ -120,8 +121,9 @@ impl Credential {
         if !hex.is_ascii() || hex.len() % 2 != 0 {
             return None;
         }
-        let byte = |index: usize| u8::from_str_radix(&hex[index..index + 2], 16).ok();
-        let raw: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect::<Option<_>>()?;
+        let digit = |digit: u8| char::from(digit).to_digit(16).map(|digit| digit as u8);
+        let byte = |pair: &[u8]| Some(digit(pair[0])? << 4 | digit(pair[1])?);
+        let raw: Vec<u8> = hex.as_bytes().chunks_exact(2).map(byte).collect::<Option<_>>()?;
         let (body, sum) = raw.split_at_checked(raw.len().checked_sub(8)?)?;
         let sum = u64::from_be_bytes(sum.try_into().ok()?);
         if checksum(key, body) != sum {
@@ -143,10 +145,13 @@ impl Credential {
 }
 
 /// The daemon's memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Memory {
+    machine: MachineId,
     key: u64,
     opened: BTreeMap<u64, u32>,
+    /// When the expired ones were last forgotten.
+    swept_s: u32,
 }
 
 impl Memory {
@@ -170,7 +175,10 @@ impl Memory {
         if now_s > credential.made_s.saturating_add(ttl_s) {
             return EXPIRED;
         }
-        self.opened.retain(|_, until_s| *until_s >= now_s);
+        if self.swept_s.abs_diff(now_s) > SWEEP_EVERY_S {
+            self.opened.retain(|_, until_s| *until_s >= now_s);
+            self.swept_s = now_s;
+        }
         if self.opened.len() >= REMEMBERED_MAX {
             self.opened.pop_first();
         }
@@ -267,84 +275,60 @@ fn put_decoded(out: &mut Vec<u8>, credential: Option<&Credential>, now_s: u32) {
     put_bytes(out, credential.map_or(&[], |c| &c.payload));
 }
 
-struct Request {
-    kind: u8,
-    again: bool,
-    body: Vec<u8>,
-    who: PeerCredential,
-}
-
-type Reply<E> = <<<E as Env>::Rt as AsyncRuntime>::Oneshot as Oneshot>::Sender<(u8, Vec<u8>)>;
-type Inbox<E> = <<<E as Env>::Rt as AsyncRuntime>::Mpsc as Mpsc>::Sender<(Request, Reply<E>)>;
-
-/// Runs the daemon. `key` is the secret all machines of a cluster share.
-pub async fn run<E: Env>(env: E, key: u64) -> io::Result<()> {
-    let mut listener = env.net().listen(&Addr::Local(PathBuf::from(SOCKET))).await?;
-    let (sender, mut requests) = <E::Rt as AsyncRuntime>::Mpsc::channel(QUEUE_MAX);
-    let own = env.clone();
-    let accepting = async move {
-        loop {
-            let Ok((stream, peer)) = listener.accept().await else { continue };
-            let who = peer.credential.unwrap_or(PeerCredential { pid: 0, uid: ANY, gid: ANY });
-            // The handle is dropped: the session ends by itself.
-            drop(E::Rt::spawn(session::<E>(stream, who, Inbox::<E>::clone(&sender))));
-        }
-    };
-    let answering = async move {
-        let mut memory = Memory { key, opened: BTreeMap::new() };
-        while let Some((request, reply)) = requests.recv().await {
-            let _the_session_may_be_gone = reply.send(answer(&own, &mut memory, &request));
-        }
-    };
-    E::Rt::select2(accepting, answering).await;
-    Ok(())
-}
-
-fn answer<E: Env>(env: &E, memory: &mut Memory, request: &Request) -> (u8, Vec<u8>) {
-    let now_s = u32::try_from(env.clock().wall().secs()).unwrap_or(0);
-    let Request { body, who, again, .. } = request;
-    let (kind, done) = match request.kind {
+/// One whole request; none while more of it is to come.
+fn answer(w: &mut World, memory: &mut Memory, who: PeerCredential, sent: &[u8]) -> Option<Vec<u8>> {
+    let mut fields = Fields(sent);
+    let (magic, version) = (fields.u32()?, fields.u8()?);
+    let (kind, again, len) = (fields.u8()?, fields.u8()? > 0, fields.u32()? as usize);
+    if magic != MAGIC || version != VERSION || len > MESSAGE_MAX {
+        // The real one hangs up.
+        return Some(Vec::new());
+    }
+    let body = fields.take(len)?;
+    let now_s = u32::try_from(w.wall(memory.machine).secs()).unwrap_or(0);
+    let (kind, done) = match kind {
         ENCODE_REQUEST => {
             let mut salt = [0; 8];
-            env.random(&mut salt);
-            (ENCODE_RESPONSE, encode(memory, body, *who, now_s, u64::from_be_bytes(salt)))
+            w.rng.components.fill(&mut salt);
+            (ENCODE_RESPONSE, encode(memory, body, who, now_s, u64::from_be_bytes(salt)))
         }
-        DECODE_REQUEST => (DECODE_RESPONSE, decode(memory, body, *who, now_s, *again)),
+        DECODE_REQUEST => (DECODE_RESPONSE, decode(memory, body, who, now_s, again)),
         other => (other, None),
     };
-    let refuse = || {
+    let body = done.unwrap_or_else(|| {
         let mut out = Vec::new();
         put_error(&mut out, BAD_REQUEST);
         put_bytes(&mut out, &[]);
         out
-    };
-    (kind, done.unwrap_or_else(refuse))
-}
-
-async fn session<E: Env>(
-    mut stream: <E::Net as Net>::Stream,
-    who: PeerCredential,
-    inbox: Inbox<E>,
-) -> Option<()> {
-    let mut header = [0; HEADER_LEN];
-    stream.read_exact(&mut header).await.ok()?;
-    let mut fields = Fields(&header);
-    let (magic, version) = (fields.u32()?, fields.u8()?);
-    let (kind, again, len) = (fields.u8()?, fields.u8()? > 0, fields.u32()? as usize);
-    if magic != MAGIC || version != VERSION || len > MESSAGE_MAX {
-        return None;
-    }
-    let mut body = vec![0; len];
-    stream.read_exact(&mut body).await.ok()?;
-    let (reply, answered) = <E::Rt as AsyncRuntime>::Oneshot::channel();
-    inbox.send((Request { kind, again, body, who }, reply)).await.ok()?;
-    let (kind, body) = answered.await.ok()?;
+    });
     let mut frame = Vec::with_capacity(HEADER_LEN + body.len());
     put_u32(&mut frame, MAGIC);
     frame.extend_from_slice(&[VERSION, kind, 0]);
     put_bytes(&mut frame, &body);
-    stream.write_all(&frame).await.ok()?;
-    stream.shutdown().await.ok()
+    Some(frame)
+}
+
+/// Stops answering when the daemon's process ends.
+struct Listening {
+    machine: MachineId,
+    number: u64,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let port = Port::Local(Arc::from(SOCKET));
+        super::try_with(|w| net::unlisten(w, self.machine, &port, self.number));
+    }
+}
+
+/// Runs the daemon on a machine, until its process ends. `key` is the secret all machines of a
+/// cluster share. It costs a world nothing but the answers themselves.
+pub async fn run(machine: MachineId, key: u64) -> io::Result<()> {
+    let mut memory = Memory { machine, key, opened: BTreeMap::new(), swept_s: 0 };
+    let service: net::Service = Box::new(move |w, who, sent| answer(w, &mut memory, who, sent));
+    let number = super::with(|w| net::serve(w, machine, Arc::from(SOCKET), service))?;
+    let _listening = Listening { machine, number };
+    std::future::pending().await
 }
 
 #[cfg(test)]
@@ -353,6 +337,10 @@ mod tests {
 
     const ADA: PeerCredential = PeerCredential { pid: 9, uid: 1001, gid: 1001 };
     const SLURM: PeerCredential = PeerCredential { pid: 8, uid: 64030, gid: 64030 };
+
+    fn memory(key: u64) -> Memory {
+        Memory { machine: MachineId(0), key, opened: BTreeMap::new(), swept_s: 0 }
+    }
 
     fn made(memory: &Memory, reader: u32, at_s: u32) -> Vec<u8> {
         let mut body = vec![1, 1, 0, 0];
@@ -370,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_credential_opens_once_within_its_time() {
-        let mut memory = Memory { key: 5, ..Memory::default() };
+        let mut memory = memory(5);
         let body = made(&memory, ANY, 1_000);
         assert_eq!(verdict(&mut memory, &body, SLURM, 1_301), EXPIRED);
         assert_eq!(verdict(&mut memory, &body, SLURM, 600), REWOUND);
@@ -381,10 +369,10 @@ mod tests {
 
     #[test]
     fn only_its_reader_and_the_right_key_open_a_credential() {
-        let mut memory = Memory { key: 5, ..Memory::default() };
+        let mut memory = memory(5);
         let body = made(&memory, 64030, 1_000);
         assert_eq!(verdict(&mut memory, &body, ADA, 1_000), UNAUTHORIZED);
-        let mut other = Memory { key: 6, ..Memory::default() };
+        let mut other = memory(6);
         assert_eq!(verdict(&mut other, &body, SLURM, 1_000), INVALID);
         let mut forged = body.clone();
         forged[20] ^= 1;

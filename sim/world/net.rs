@@ -8,11 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::task::Waker;
 
 use flurm_rt::PeerCredential;
 use serde::{Deserialize, Serialize};
+use tokio::io::ReadBuf;
 
 use super::process::ProcKey;
 use super::tap::Tap;
@@ -59,7 +60,7 @@ pub enum Port {
     /// A TCP port.
     Tcp(u16),
     /// A path.
-    Local(PathBuf),
+    Local(Arc<str>),
 }
 
 #[derive(Debug)]
@@ -114,16 +115,22 @@ pub struct Conn {
     /// Addresses of both ends.
     pub addrs: [SocketAddr; 2],
     /// The path of a local connection.
-    pub path: PathBuf,
+    pub path: Arc<str>,
     /// Identity of the connecting process.
     pub credential: PeerCredential,
     /// Port that was connected to.
     pub port: u16,
+    /// What a service has been sent; none on other connections.
+    request: Option<Vec<u8>>,
 }
 
-#[derive(Debug)]
+/// Answers whole requests on local sockets at once, without a task of its own: given who asks and all
+/// that was sent, the reply once the request is whole.
+pub type Service = Box<dyn FnMut(&mut World, PeerCredential, &[u8]) -> Option<Vec<u8>>>;
+
 struct Listening {
     id: u64,
+    service: Option<Service>,
     backlog: VecDeque<ConnId>,
     waker: Option<Waker>,
 }
@@ -143,14 +150,58 @@ impl Default for Latency {
     }
 }
 
+/// Connections by number. Numbers rise, so a queue holds them.
+#[derive(Default)]
+struct Conns {
+    first: u64,
+    held: VecDeque<Option<Box<Conn>>>,
+    count: usize,
+}
+
+impl Conns {
+    fn at(&self, id: ConnId) -> Option<usize> {
+        usize::try_from(id.0.checked_sub(self.first)?).ok()
+    }
+
+    fn get(&self, id: &ConnId) -> Option<&Conn> {
+        self.held.get(self.at(*id)?)?.as_deref()
+    }
+
+    fn get_mut(&mut self, id: &ConnId) -> Option<&mut Conn> {
+        let at = self.at(*id)?;
+        self.held.get_mut(at)?.as_deref_mut()
+    }
+
+    fn add(&mut self, conn: Conn) -> ConnId {
+        let id = ConnId(self.first + self.held.len() as u64);
+        self.held.push_back(Some(Box::new(conn)));
+        self.count += 1;
+        id
+    }
+
+    fn remove(&mut self, id: &ConnId) {
+        let Some(at) = self.at(*id) else { return };
+        if self.held.get_mut(at).and_then(Option::take).is_some() {
+            self.count -= 1;
+        }
+        while matches!(self.held.front(), Some(None)) {
+            self.held.pop_front();
+            self.first += 1;
+        }
+    }
+
+    fn values_mut(&mut self) -> impl Iterator<Item = &mut Conn> {
+        self.held.iter_mut().filter_map(Option::as_deref_mut)
+    }
+}
+
 /// The network.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct NetState {
-    conns: BTreeMap<ConnId, Conn>,
+    conns: Conns,
     listeners: BTreeMap<(MachineId, Port), Listening>,
     links: BTreeMap<(MachineId, MachineId), Link>,
     held: BTreeSet<End>,
-    next_conn: u64,
     next_listener: u64,
     next_port: u16,
     /// Latency of links between machines.
@@ -189,7 +240,7 @@ impl NetState {
 
     /// How many connections exist.
     pub fn conn_count(&self) -> usize {
-        self.conns.len()
+        self.conns.count
     }
 
     fn half(&mut self, end: End) -> Option<&mut Half> {
@@ -310,7 +361,7 @@ pub(crate) fn note(w: &mut World, end: End, kind: Kind, fact: u64, what: &str) {
     let Some(conn) = w.net.conns.get(&end.conn) else { return };
     let lane = lane(w, conn.halves[end.side].machine);
     let peer = match conn.local {
-        true => conn.path.display().to_string(),
+        true => conn.path.to_string(),
         false => {
             let machine = conn.halves[1 - end.side].machine;
             format!("{} (port {})", machine.map_or("?", |id| &w.machine(id).name), conn.port)
@@ -331,9 +382,59 @@ pub fn listen(w: &mut World, machine: MachineId, port: Port) -> io::Result<(u64,
     }
     w.net.next_listener += 1;
     let id = w.net.next_listener;
-    let listening = Listening { id, backlog: VecDeque::new(), waker: None };
+    let listening = Listening { id, service: None, backlog: VecDeque::new(), waker: None };
     w.net.listeners.insert((machine, port.clone()), listening);
     Ok((id, port))
+}
+
+/// Has a service answer on a local socket; its number, for [`unlisten`].
+pub fn serve(
+    w: &mut World,
+    machine: MachineId,
+    path: Arc<str>,
+    service: Service,
+) -> io::Result<u64> {
+    let (id, port) = listen(w, machine, Port::Local(path))?;
+    if let Some(listening) = w.net.listeners.get_mut(&(machine, port)) {
+        listening.service = Some(service);
+    }
+    Ok(id)
+}
+
+/// Lets the service at the other end look at what has come; true when there is one.
+fn served(w: &mut World, end: End, bytes: &[u8]) -> bool {
+    let Some(conn) = w.net.conns.get_mut(&end.conn) else { return false };
+    let Some(request) = conn.request.as_mut() else { return false };
+    request.extend_from_slice(bytes);
+    let (request, who) = (std::mem::take(request), conn.credential);
+    let machine = conn.halves[1 - end.side].machine.expect("both ends have a machine");
+    let key = (machine, Port::Local(Arc::clone(&conn.path)));
+    let service = w.net.listeners.get_mut(&key).and_then(|it| it.service.take());
+    let Some(mut service) = service else {
+        let now = w.now;
+        if let Some(half) = w.net.half(end) {
+            half.reset_arrives = Some(now);
+        }
+        w.schedule(now, Event::Arrive(end));
+        return true;
+    };
+    let reply = service(w, who, &request);
+    if let Some(listening) = w.net.listeners.get_mut(&key) {
+        listening.service = Some(service);
+    }
+    let Some(conn) = w.net.conns.get_mut(&end.conn) else { return true };
+    let Some(reply) = reply else {
+        conn.request = Some(request);
+        return true;
+    };
+    let at = w.now + 2 * LOCAL_LATENCY;
+    let half = &mut conn.halves[end.side];
+    half.inbox_len += reply.len();
+    half.inbox.push_back(Chunk { arrives: at, bytes: reply, read: 0 });
+    half.end_arrives = Some(at);
+    half.last_arrival = at;
+    w.schedule(at, Event::Arrive(end));
+    true
 }
 
 /// Stops listening; waiting connections are reset.
@@ -399,23 +500,28 @@ pub fn knock(w: &mut World, ask: &Ask) -> Knock {
         Some(false) => {}
     }
     let (local, port, path) = match &ask.port {
-        Port::Tcp(port) => (false, *port, PathBuf::new()),
-        Port::Local(path) => (true, 0, path.clone()),
+        Port::Tcp(port) => (false, *port, Arc::from("")),
+        Port::Local(path) => (true, 0, Arc::clone(path)),
     };
     let from = SocketAddr::new(w.machine(source).ip, w.net.ephemeral());
     let addrs = [from, SocketAddr::new(w.machine(target).ip, port)];
-    w.net.next_conn += 1;
-    let id = ConnId(w.net.next_conn);
     let half = |machine, process| Half { machine: Some(machine), process, ..Half::default() };
-    let halves = [half(source, Some(ask.process)), half(target, None)];
+    let mut halves = [half(source, Some(ask.process)), half(target, None)];
+    let is_service = w.net.listeners.get(&key).is_some_and(|it| it.service.is_some());
+    // Nobody holds the end of a service: it goes with the other.
+    halves[1].dropped = is_service;
     let credential = ask.credential;
+    let request = is_service.then(Vec::new);
     let dead = false;
-    w.net.conns.insert(id, Conn { halves, local, dead, addrs, path, credential, port });
+    let id = w.net.conns.add(Conn { halves, local, dead, addrs, path, credential, port, request });
+    note(w, End { conn: id, side: 0 }, Kind::Connection, 1, "connects to");
+    if is_service {
+        return Knock::Open(id, back);
+    }
     let listening = w.net.listeners.get_mut(&key).expect("it was looked up just now");
     listening.backlog.push_back(id);
     let waker = listening.waker.take();
     w.wakes.extend(waker);
-    note(w, End { conn: id, side: 0 }, Kind::Connection, 1, "connects to");
     Knock::Open(id, back)
 }
 
@@ -445,12 +551,16 @@ pub fn write(w: &mut World, end: End, bytes: &[u8], waker: &Waker) -> io::Result
         return Ok(None);
     }
     let taken = room.min(bytes.len());
-    let bytes = bytes[..taken].to_vec();
-    note_send(w, end, &bytes);
-    if tapped(w, end, &bytes) {
-        draw_send(w, end, &bytes, None);
+    let bytes = &bytes[..taken];
+    note_send(w, end, bytes);
+    if served(w, end, bytes) {
         return Ok(Some(taken));
     }
+    if tapped(w, end) {
+        draw_send(w, end, bytes, None);
+        return Ok(Some(taken));
+    }
+    let bytes = bytes.to_vec();
     let arrives = arrival(w, end.other());
     draw_send(w, end, &bytes, Some(arrives));
     let Some(peer) = w.net.half(end.other()) else { return Ok(Some(taken)) };
@@ -497,7 +607,7 @@ fn note_send(w: &mut World, end: End, bytes: &[u8]) {
 }
 
 /// Lets the tap see what is sent; true when it swallowed the bytes.
-fn tapped(w: &mut World, end: End, _bytes: &[u8]) -> bool {
+fn tapped(w: &mut World, end: End) -> bool {
     let Some(conn) = w.net.conns.get(&end.conn) else { return false };
     if conn.local {
         return false;
@@ -529,32 +639,33 @@ pub(crate) fn tap_send(
 
 /// What a reader finds.
 pub enum Found {
-    /// Bytes.
-    Bytes(Vec<u8>),
+    /// Bytes, this many.
+    Bytes(usize),
     /// The end.
     End,
     /// Nothing yet.
     Nothing,
 }
 
-/// Takes up to `max` arrived bytes.
-pub fn read(w: &mut World, end: End, max: usize, waker: &Waker) -> io::Result<Found> {
+/// Takes arrived bytes, up to the room there is for them.
+pub fn read(w: &mut World, end: End, buffer: &mut ReadBuf<'_>, waker: &Waker) -> io::Result<Found> {
     let now = w.now;
     let Some(conn) = w.net.conns.get_mut(&end.conn) else { return Ok(Found::End) };
     let half = &mut conn.halves[end.side];
-    let mut taken = Vec::new();
-    while taken.len() < max {
+    let before = buffer.remaining();
+    while buffer.remaining() > 0 {
         let Some(chunk) = half.inbox.front_mut().filter(|chunk| chunk.arrives <= now) else {
             break;
         };
-        let part = (chunk.bytes.len() - chunk.read).min(max - taken.len());
-        taken.extend_from_slice(&chunk.bytes[chunk.read..chunk.read + part]);
+        let part = (chunk.bytes.len() - chunk.read).min(buffer.remaining());
+        buffer.put_slice(&chunk.bytes[chunk.read..chunk.read + part]);
         chunk.read += part;
         if chunk.read == chunk.bytes.len() {
             half.inbox.pop_front();
         }
     }
-    if taken.is_empty() {
+    let taken = before - buffer.remaining();
+    if taken == 0 {
         if half.reset_arrives.is_some_and(|at| at <= now) {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
@@ -565,10 +676,14 @@ pub fn read(w: &mut World, end: End, max: usize, waker: &Waker) -> io::Result<Fo
         half.read_waker = Some(waker.clone());
         return Ok(Found::Nothing);
     }
-    half.inbox_len -= taken.len();
+    half.inbox_len -= taken;
     let writer = conn.halves[1 - end.side].write_waker.take();
     w.wakes.extend(writer);
-    note(w, end, Kind::Read, taken.len() as u64, &format!("reads {} bytes from", taken.len()));
+    if w.trace.is_readable() {
+        note(w, end, Kind::Read, taken as u64, &format!("reads {taken} bytes from"));
+    } else {
+        note(w, end, Kind::Read, taken as u64, "");
+    }
     Ok(Found::Bytes(taken))
 }
 

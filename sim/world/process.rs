@@ -71,6 +71,7 @@ pub struct Start {
 #[derive(Debug, Default)]
 pub struct ProcessTable {
     processes: BTreeMap<ProcKey, Process>,
+    by_machine: BTreeMap<MachineId, BTreeSet<ProcKey>>,
     containers: BTreeSet<(MachineId, String)>,
     next_key: u32,
     next_pid: BTreeMap<MachineId, u32>,
@@ -89,7 +90,8 @@ impl ProcessTable {
 
     /// The living process with this id.
     pub fn with_pid(&self, machine: MachineId, pid: u32) -> Option<&Process> {
-        self.alive().find(|process| process.machine == machine && process.pid == pid)
+        let pid_of = |process: &&Process| process.ended.is_none() && process.pid == pid;
+        self.on(machine).find(pid_of)
     }
 
     /// All living processes.
@@ -97,12 +99,30 @@ impl ProcessTable {
         self.processes.values().filter(|process| process.ended.is_none())
     }
 
+    /// All processes of a machine.
+    fn on(&self, machine: MachineId) -> impl Iterator<Item = &Process> {
+        let keys = self.by_machine.get(&machine).into_iter().flatten();
+        keys.filter_map(|key| self.processes.get(key))
+    }
+
+    fn insert(&mut self, process: Process) {
+        self.by_machine.entry(process.machine).or_default().insert(process.key);
+        self.processes.insert(process.key, process);
+    }
+
+    fn remove(&mut self, key: ProcKey) {
+        let Some(process) = self.processes.remove(&key) else { return };
+        if let Some(keys) = self.by_machine.get_mut(&process.machine) {
+            keys.remove(&key);
+        }
+    }
+
     /// Living processes of a container.
     pub fn inside(&self, machine: MachineId, container: &str) -> Vec<ProcKey> {
         let inside = |process: &&Process| {
-            process.machine == machine && process.container.as_deref() == Some(container)
+            process.ended.is_none() && process.container.as_deref() == Some(container)
         };
-        self.alive().filter(inside).map(|process| process.key).collect()
+        self.on(machine).filter(inside).map(|process| process.key).collect()
     }
 
     /// Makes or opens a container.
@@ -185,7 +205,7 @@ pub fn insert_component(
     (process.uid, process.gid) = user;
     note(w, &process, "starts", 1);
     let key = process.key;
-    w.processes.processes.insert(key, process);
+    w.processes.insert(process);
     key
 }
 
@@ -230,7 +250,7 @@ fn run_script(w: &mut World, mut process: Process, plan: Plan) -> JobProcess {
     process.script = Some(Progress { plan, next, stopped_with: None, output: None });
     note(w, &process, "starts", 2);
     let job = process.job.clone().expect("a scripted process knows its job");
-    w.processes.processes.insert(key, process);
+    w.processes.insert(process);
     job
 }
 
@@ -319,7 +339,7 @@ fn bury(w: &mut World, key: ProcKey, gone: Gone) {
         w.history.push(at, Effect::Gone(job, gone));
     }
     if !process.awaited {
-        w.processes.processes.remove(&key);
+        w.processes.remove(key);
     }
 }
 
@@ -328,7 +348,7 @@ pub fn forget(w: &mut World, key: ProcKey) {
     if let Some(process) = w.processes.get_mut(key) {
         process.awaited = false;
         if process.ended.is_some() {
-            w.processes.processes.remove(&key);
+            w.processes.remove(key);
         }
     }
 }
@@ -366,7 +386,7 @@ fn stop(w: &mut World, key: ProcKey) {
     let now = w.now;
     let Some(script) = w.processes.get_mut(key).and_then(|p| p.script.as_mut()) else { return };
     let Some(next) = script.next.take() else { return };
-    script.stopped_with = Some(next.0.saturating_sub(now));
+    script.stopped_with = Some(next.at.saturating_sub(now));
     w.unschedule(next);
 }
 
@@ -399,14 +419,14 @@ pub fn power_off(machine: MachineId) {
         w.trace.note(w.now, Kind::Fault, [u64::from(machine.0), 2], words);
         draw_power(w, machine, false);
         super::net::silence(w, machine);
-        let here = w.processes.processes.values().filter(|process| process.machine == machine);
-        here.map(|process| process.key).collect()
+        w.processes.on(machine).map(|process| process.key).collect()
     });
     for key in keys {
         end(key, Gone::PowerLost);
     }
     super::with(|w| {
-        w.processes.processes.retain(|_, process| process.machine != machine);
+        let left = w.processes.by_machine.remove(&machine).unwrap_or_default();
+        w.processes.processes.retain(|key, _| !left.contains(key));
         w.processes.containers.retain(|(place, _)| *place != machine);
         w.history.outputs.retain(|(place, _), _| *place != machine);
         let survive = w.disk_knobs.survive;

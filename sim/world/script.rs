@@ -10,7 +10,7 @@ use flurm_rt::{ExitStatus, OpenMode};
 
 use super::history::{Effect, Gone};
 use super::process::{self, ProcKey};
-use super::{MILLI, Nanos, SECOND, World};
+use super::{EventKey, MILLI, Nanos, SECOND, World};
 
 /// What a job does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,7 +159,7 @@ pub struct Progress {
     /// What it does.
     pub plan: Plan,
     /// The event that will end it.
-    pub next: Option<(Nanos, u64)>,
+    pub next: Option<EventKey>,
     /// Time left while it is stopped.
     pub stopped_with: Option<Nanos>,
     /// Where its standard output goes.

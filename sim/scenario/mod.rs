@@ -149,6 +149,9 @@ pub struct WorldSpec {
     pub clock_skew: SpanRange,
     /// How fast or slow each machine's clocks run at most, in parts per million.
     pub clock_drift_ppm: u32,
+    /// How often a leading controller shows that it lives; elections wait for three to eight times as
+    /// long.
+    pub heartbeat: SpanRange,
     /// Probability that an unsynced sector or name survives a power loss.
     pub unsynced_survive: f64,
 }
@@ -160,6 +163,7 @@ impl Default for WorldSpec {
             sync: SpanRange::micros(100, 4_000),
             clock_skew: SpanRange::micros(0, 0),
             clock_drift_ppm: 0,
+            heartbeat: SpanRange::micros(100_000, 300_000),
             unsynced_survive: 0.5,
         }
     }

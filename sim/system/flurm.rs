@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use flurm_base::Rng;
 use flurm_ctld::Identity;
 use flurm_host::{controller, node, stepd};
 
@@ -12,12 +13,14 @@ use crate::light::Light;
 use crate::scenario::{Agreement, Scenario};
 use crate::world::env::{Engine, Place, SimEnv};
 use crate::world::process::Start;
-use crate::world::{self, MachineId, TaskFuture};
+use crate::world::{self, MILLI, MachineId, TaskFuture};
 
 /// Where every machine has its slurm.conf.
 pub(crate) const CONF: &str = "/etc/slurm/slurm.conf";
 /// What the cluster shares for auth/slurm, in scenarios that use it.
 const SLURM_KEY: &[u8] = b"the key that all simulated machines share";
+/// Where every controller has its flurm.conf.
+const FLURM_CONF: &str = "/etc/slurm/flurm.conf";
 /// uid and gid of SlurmUser, as [`world::ident::Users`] knows it.
 const SLURM: (u32, u32) = (64030, 64030);
 
@@ -67,6 +70,16 @@ fn slurm_conf(scenario: &Scenario, cluster: &Cluster) -> String {
     text
 }
 
+/// Times of the controllers' own: any that a site may set.
+fn flurm_conf(scenario: &Scenario, rng: &mut Rng) -> String {
+    let heartbeat_ms = scenario.world.heartbeat.draw(rng) / MILLI;
+    let (least, most) = (heartbeat_ms * 3, heartbeat_ms * 8);
+    format!(
+        "HeartbeatInterval={heartbeat_ms}ms\nElectionTimeoutMin={least}ms\n\
+         ElectionTimeoutMax={most}ms\n"
+    )
+}
+
 /// What Linux would say about a simulated machine.
 fn install_machine_facts(machine: MachineId) {
     world::with(|w| {
@@ -87,8 +100,14 @@ fn install_machine_facts(machine: MachineId) {
 }
 
 /// Starts all daemons.
-pub(super) fn start<X: Engine>(scenario: &Scenario, cluster: &Rc<Cluster>) {
+pub(super) fn start<X: Engine>(scenario: &Scenario, cluster: &Rc<Cluster>, rng: &mut Rng) {
     let conf = slurm_conf(scenario, cluster);
+    let flurm_conf = flurm_conf(scenario, rng);
+    for machine in &cluster.controllers {
+        let path = PathBuf::from(FLURM_CONF);
+        world::with(|w| w.machine_mut(*machine).disk.install(&path, flurm_conf.as_bytes()))
+            .expect("a new disk has room for a configuration");
+    }
     for machine in cluster.machines() {
         let path = PathBuf::from(CONF);
         world::with(|w| {

@@ -57,7 +57,7 @@ pub fn start<X: Engine>(scenario: &Scenario, cluster: &Rc<Cluster>, rng: &Rng) {
     }
     match scenario.cluster.system {
         System::Log => log::start::<X>(scenario, cluster),
-        System::Flurm => flurm::start::<X>(scenario, cluster),
+        System::Flurm => flurm::start::<X>(scenario, cluster, &mut rng.child("flurm.conf")),
     }
 }
 

@@ -137,16 +137,44 @@ impl<E: Env> StatusWatch<E> {
 
 type Metrics<E> = RaftMetrics<TC<<E as Env>::Rt>>;
 
-fn status_of<E: Env>(metrics: &Metrics<E>) -> Status {
-    let term = metrics.current_term;
-    let leader = metrics.current_leader.map(|id| Leader { id, term });
-    let role = match metrics.state {
+/// Brings a status up to date; true when it changed. Metrics change with every heartbeat, statuses
+/// rarely do.
+fn update<E: Env>(status: &mut Status, metrics: &Metrics<E>) -> bool {
+    let index = |id: Option<crate::types::LogId>| id.map(|id| id.index);
+    let same = status.term == metrics.current_term
+        && status.role == role_of(metrics.state)
+        && status.leader.map(|leader| leader.id) == metrics.current_leader
+        && status.last_log == metrics.last_log_index
+        && status.committed == index(metrics.local_committed)
+        && status.applied == index(metrics.last_applied)
+        && status.snapshot == index(metrics.snapshot)
+        && status.purged == index(metrics.purged)
+        && status.voters.iter().copied().eq(metrics.membership_config.voter_ids())
+        && status.stopped.is_none()
+        && metrics.running_state.is_ok();
+    if same {
+        return false;
+    }
+    let now = status_of::<E>(metrics);
+    let changed = *status != now;
+    *status = now;
+    changed
+}
+
+fn role_of(state: ServerState) -> Role {
+    match state {
         ServerState::Learner => Role::Learner,
         ServerState::Follower => Role::Follower,
         ServerState::Candidate => Role::Candidate,
         ServerState::Leader => Role::Leader,
         ServerState::Shutdown => Role::Learner,
-    };
+    }
+}
+
+fn status_of<E: Env>(metrics: &Metrics<E>) -> Status {
+    let term = metrics.current_term;
+    let leader = metrics.current_leader.map(|id| Leader { id, term });
+    let role = role_of(metrics.state);
     let applied_own_term = metrics.last_applied.is_some_and(|id| id.leader_id.term == term);
     let ready = leader == Some(Leader { id: metrics.id, term }) && applied_own_term;
     Status {
@@ -195,10 +223,13 @@ pub(crate) fn follow<E: Env, S: StateMachine>(
         <<E::Rt as AsyncRuntime>::Watch as Watch>::channel(Status::initial(id));
     drop(E::Rt::spawn(async move {
         let mut metrics = watched.raft.metrics();
+        let mut status = Status::initial(id);
         loop {
-            let status = status_of::<E>(&metrics.borrow_and_update());
+            let changed = update::<E>(&mut status, &metrics.borrow_and_update());
+            if changed {
+                sender.send_if_different(status.clone());
+            }
             let stopped = status.stopped.clone();
-            sender.send_if_different(status);
             if let Some(reason) = stopped {
                 if !*stopping.borrow_and_update() {
                     tracing::error!("this member stops: {reason}");

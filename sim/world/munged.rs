@@ -338,7 +338,7 @@ mod tests {
     const ADA: PeerCredential = PeerCredential { pid: 9, uid: 1001, gid: 1001 };
     const SLURM: PeerCredential = PeerCredential { pid: 8, uid: 64030, gid: 64030 };
 
-    fn memory(key: u64) -> Memory {
+    fn keyed(key: u64) -> Memory {
         Memory { machine: MachineId(0), key, opened: BTreeMap::new(), swept_s: 0 }
     }
 
@@ -358,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_credential_opens_once_within_its_time() {
-        let mut memory = memory(5);
+        let mut memory = keyed(5);
         let body = made(&memory, ANY, 1_000);
         assert_eq!(verdict(&mut memory, &body, SLURM, 1_301), EXPIRED);
         assert_eq!(verdict(&mut memory, &body, SLURM, 600), REWOUND);
@@ -369,10 +369,10 @@ mod tests {
 
     #[test]
     fn only_its_reader_and_the_right_key_open_a_credential() {
-        let mut memory = memory(5);
+        let mut memory = keyed(5);
         let body = made(&memory, 64030, 1_000);
         assert_eq!(verdict(&mut memory, &body, ADA, 1_000), UNAUTHORIZED);
-        let mut other = memory(6);
+        let mut other = keyed(6);
         assert_eq!(verdict(&mut other, &body, SLURM, 1_000), INVALID);
         let mut forged = body.clone();
         forged[20] ^= 1;

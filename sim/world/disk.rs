@@ -246,7 +246,7 @@ impl Disk {
 
     /// Makes a file's content durable.
     pub fn sync(&mut self, inode: Inode) -> io::Result<()> {
-        let Content { cache, durable, dirty, len_dirty, forgotten } = self.content(inode)?;
+        let Content { cache, durable, dirty, len_dirty, .. } = self.content(inode)?;
         durable.resize(cache.len(), 0);
         for sector in std::mem::take(dirty) {
             let start = sector * SECTOR;

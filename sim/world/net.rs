@@ -190,6 +190,11 @@ impl Conns {
         }
     }
 
+    fn iter(&self) -> impl Iterator<Item = (ConnId, &Conn)> {
+        let ids = self.first..;
+        ids.map(ConnId).zip(&self.held).filter_map(|(id, conn)| Some((id, conn.as_deref()?)))
+    }
+
     fn values_mut(&mut self) -> impl Iterator<Item = &mut Conn> {
         self.held.iter_mut().filter_map(Option::as_deref_mut)
     }
@@ -773,7 +778,7 @@ fn far_conns_of(w: &World, machine: MachineId) -> Vec<ConnId> {
     let of = |conn: &Conn| conn.halves.iter().any(|half| half.machine == Some(machine));
     let far = |conn: &Conn| conn.halves[0].machine != conn.halves[1].machine;
     let conns = w.net.conns.iter().filter(|(_, conn)| !conn.local && of(conn) && far(conn));
-    conns.map(|(id, _)| *id).collect()
+    conns.map(|(id, _)| id).collect()
 }
 
 /// Both ends of every connection of a machine with others are told that it is reset.

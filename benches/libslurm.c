@@ -20,6 +20,7 @@ extern void *slurm_create_buf(char *data, uint32_t size);
 extern int unpack_msg(void *msg, void *buf);
 extern int pack_msg(void *msg, void *buf);
 extern int slurm_free_msg_data(uint16_t type, void *data);
+extern void slurm_free_job_info_msg(void *data);
 
 struct buf {
 	uint32_t magic;
@@ -62,6 +63,15 @@ static void prepare(void)
 	memcpy((char *) message + PLACE_VERSION, &version, sizeof(version));
 }
 
+/* The general function takes a list of jobs for one job. */
+static void release(void)
+{
+	if (type == 2004)
+		slurm_free_job_info_msg(*data());
+	else
+		slurm_free_msg_data(type, *data());
+}
+
 static int read_once(struct buf *buf)
 {
 	prepare();
@@ -94,7 +104,7 @@ int main(int argc, char **argv)
 	in->size = (uint32_t) size;
 	if (read_once(in) || in->processed != size || !*data())
 		return 5;
-	slurm_free_msg_data(type, *data());
+	release();
 
 	double times[ROUNDS];
 	unsigned long before = allocations;
@@ -103,7 +113,7 @@ int main(int argc, char **argv)
 		for (long i = 0; i < calls; i++) {
 			if (read_once(in))
 				return 6;
-			slurm_free_msg_data(type, *data());
+			release();
 		}
 		times[round] = (now() - start) / (double) calls;
 	}

@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(job_ids(reply(&cluster, 0, JOBS, &all)), [1, 2, 3]);
         let of_bob = JobUserInfoRequest { user_id: BOB, ..JobUserInfoRequest::default() };
         let of_bob = Message::RequestJobUserInfo(of_bob);
-        assert_eq!(job_ids(reply(&cluster, ALICE, JOBS, &of_bob)), []);
+        assert_eq!(job_ids(reply(&cluster, ALICE, JOBS, &of_bob)), Vec::<u32>::new());
         assert_eq!(job_ids(reply(&cluster, ALICE, 0, &of_bob)), [2, 3]);
         let states = Message::RequestJobState(JobStateRequest::default());
         assert_eq!(job_ids(reply(&cluster, ALICE, JOBS, &states)), [1]);

@@ -23,10 +23,6 @@ sim_fast() {
     simulated "$target/sim/flurm-sim" run scenarios/fast --seeds "$seeds_fast" \
         --first "$first_seed" --jobs 2 --keep-going
 }
-sim_rare() {
-    simulated "$target/sim/flurm-sim" run scenarios/rare scenarios/slow --seeds "$seeds_rare" \
-        --first "$first_seed" --jobs 2 --keep-going
-}
 sim_light() {
     simulated "$target/sim/flurm-sim" run scenarios/fast/first_job.toml --world light \
         --seeds "$seeds_light" --first "$first_seed" --jobs 2 --keep-going
@@ -51,7 +47,6 @@ sim_judges() {
 
 wanted simulator && stage simulator sim_build
 wanted simulation && stage simulation sim_fast
-wanted rare && stage rare sim_rare
 wanted light && stage light sim_light
 wanted determinism && stage determinism sim_determinism
 wanted planted && stage planted sim_planted

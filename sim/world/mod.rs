@@ -11,6 +11,7 @@ pub mod env;
 pub mod fs;
 pub mod history;
 pub mod ident;
+mod link;
 pub mod munged;
 pub mod net;
 pub mod proc;

@@ -5,6 +5,7 @@
 //! retransmissions would make them wait, and arrive some time after the link heals. A machine that
 //! lost power says nothing; once it is back it resets what it does not know.
 
+pub use super::link::{Ask, Latency, Link};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
@@ -12,7 +13,6 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use flurm_rt::PeerCredential;
-use serde::{Deserialize, Serialize};
 use tokio::io::ReadBuf;
 
 use super::process::ProcKey;
@@ -70,24 +70,6 @@ struct Chunk {
     read: usize,
 }
 
-/// What a link does to what travels over it, in one direction.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Link {
-    /// Nothing passes.
-    pub cut: bool,
-    /// Added to the latency.
-    pub delay: Nanos,
-    /// Probability that a segment has to be sent again.
-    pub loss: f64,
-}
-
-impl Default for Link {
-    fn default() -> Self {
-        Self { cut: false, delay: 0, loss: 0.0 }
-    }
-}
-
 /// One end's state.
 #[derive(Debug, Default)]
 struct Half {
@@ -133,21 +115,6 @@ struct Listening {
     service: Option<Service>,
     backlog: VecDeque<ConnId>,
     waker: Option<Waker>,
-}
-
-/// Latency of a healthy link.
-#[derive(Clone, Copy, Debug)]
-pub struct Latency {
-    /// Shortest.
-    pub min: Nanos,
-    /// Longest.
-    pub max: Nanos,
-}
-
-impl Default for Latency {
-    fn default() -> Self {
-        Self { min: 100 * MICRO, max: 2 * MILLI }
-    }
 }
 
 /// Connections by number. Numbers rise, so a queue holds them.
@@ -472,21 +439,6 @@ pub enum Knock {
     Refused(Nanos),
     /// No answer.
     Silence,
-}
-
-/// What is asked for when connecting.
-#[derive(Clone, Debug)]
-pub struct Ask {
-    /// Who connects.
-    pub source: MachineId,
-    /// Its process.
-    pub process: ProcKey,
-    /// To which machine.
-    pub target: MachineId,
-    /// To which port.
-    pub port: Port,
-    /// Identity of the connecting process.
-    pub credential: PeerCredential,
 }
 
 /// A connection request reaches its target.

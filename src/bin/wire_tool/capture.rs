@@ -11,20 +11,24 @@ use flurm_wire::stream::{Piece, Speech, Stream};
 const CAPTURE_BYTES_MAX: u64 = 1 << 30;
 /// Bytes in a line of a stored capture.
 const LINE_BYTES: usize = 64;
-/// A comment that says what follows is of a persistent connection of that release.
+/// A comment that says what follows is of a persistent connection: of that release, or else of the
+/// one that the file's folder is named after.
 const PERSISTENT: &str = "persistent ";
 
 /// The pieces of a capture; a last frame that is cut short comes as it is.
 pub(super) fn read(file: &str, speech: Speech) -> Result<Vec<Piece>, String> {
+    let folder = Path::new(file).parent().and_then(Path::file_name);
+    let folder = folder.and_then(|name| Release::from_name(&name.to_string_lossy()));
     let bytes = match file {
         "-" => bounded(std::io::stdin().lock()),
         _ => std::fs::File::open(Path::new(file)).and_then(bounded),
     };
     let bytes = bytes.map_err(|error| format!("could not read {file}: {error}"))?;
-    let parts = match std::str::from_utf8(&bytes).ok().and_then(|text| of_text(text, speech)) {
-        Some(parts) => parts,
-        None => vec![(speech, bytes)],
-    };
+    let parts =
+        match std::str::from_utf8(&bytes).ok().and_then(|text| of_text(text, speech, folder)) {
+            Some(parts) => parts,
+            None => vec![(speech, bytes)],
+        };
     Ok(parts.into_iter().flat_map(|(speech, bytes)| pieces(speech, &bytes)).collect())
 }
 
@@ -49,13 +53,13 @@ fn pieces(speech: Speech, bytes: &[u8]) -> Vec<Piece> {
 }
 
 /// Bytes out of text, with what comments say about them; `None` when it is no hexadecimal text.
-fn of_text(text: &str, speech: Speech) -> Option<Vec<(Speech, Vec<u8>)>> {
+fn of_text(text: &str, speech: Speech, folder: Option<Release>) -> Option<Vec<(Speech, Vec<u8>)>> {
     let mut parts = vec![(speech, Vec::new())];
     let mut is_dump = false;
     for line in text.lines() {
         if let Some(comment) = line.strip_prefix('#') {
-            let release =
-                comment.trim_start().strip_prefix(PERSISTENT).and_then(Release::from_name);
+            let persistent = comment.trim_start().strip_prefix(PERSISTENT);
+            let release = persistent.and_then(|name| Release::from_name(name).or(folder));
             if let Some(release) = release {
                 parts.push((Speech::Persistent(release), Vec::new()));
             }
@@ -123,7 +127,7 @@ mod tests {
     use super::*;
 
     fn bytes(text: &str) -> Option<Vec<u8>> {
-        let parts = of_text(text, Speech::Frames)?;
+        let parts = of_text(text, Speech::Frames, None)?;
         Some(parts.into_iter().flat_map(|(_, bytes)| bytes).collect())
     }
 
@@ -149,7 +153,10 @@ mod tests {
         sent.extend([0; 4]);
         let text = to_text(&["a\nb".to_owned()], Some(Release::V24_11), &sent);
         assert!(text.starts_with("# a\n# b\n# persistent 24.11\n"), "{text}");
-        let parts = of_text(&text, Speech::Frames).unwrap();
+        let parts = of_text(&text, Speech::Frames, None).unwrap();
         assert_eq!(parts, [(Speech::Persistent(Release::V24_11), sent)]);
+        let text = "# persistent connection with slurmdbd\n0102\n";
+        let parts = of_text(text, Speech::Frames, Some(Release::V26_05)).unwrap();
+        assert_eq!(parts, [(Speech::Persistent(Release::V26_05), vec![1, 2])]);
     }
 }

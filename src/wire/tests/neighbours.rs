@@ -26,6 +26,8 @@ const EXCEPT: &[(&str, &str, &str)] = &[
     ("GresJobNodes", "gres_per_bit_alloc", "since 23.11"),
     ("GresJobNodes", "gres_per_bit_step_alloc", "since 23.11"),
     ("GresStepNodes", "gres_per_bit_alloc", "since 23.11"),
+    ("UpdateReservation", "core_cnt", "a list that ends in 0 before 23.11, one number since"),
+    ("UpdateReservation", "node_cnt", "a list that ends in 0 before 23.11, one number since"),
 ];
 
 /// A capture as a message.

@@ -3,7 +3,9 @@
 
 use crate::frame::{FrameError, Head, LENGTH_BYTES, read_head};
 use crate::header::flag_names;
-use crate::{Content, DecodeError, Fault, Message, Part, Reader, Release, Value, names};
+use crate::{
+    Content, DbdMessage, DecodeError, Fault, Message, Part, Reader, Registry, Release, Value, names,
+};
 
 /// What was found in a frame.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -54,7 +56,7 @@ pub fn frame(bytes: &[u8]) -> Dissection {
                 let text = format!("the header announces {body_length} bytes of body where ");
                 found.damage.push(format!("{text}{} are left", r.left()));
             }
-            body(header.msg_type, &mut r, &mut found);
+            body::<Message>(header.msg_type, &mut r, &mut found);
         }
         Err(FrameError::Malformed(error)) => found.damaged(error, &r),
         Err(FrameError::Version { unsupported, msg_type }) => {
@@ -76,16 +78,20 @@ pub fn persistent(release: Release, bytes: &[u8]) -> Dissection {
     match r.field("msg_type") {
         Ok(msg_type) => {
             found.msg_type = Some(msg_type);
-            body(msg_type, &mut r, &mut found);
+            // An accounting daemon's connection; else one between controllers, or to one of them.
+            match DbdMessage::registered(msg_type, release) {
+                Some(_) => body::<DbdMessage>(msg_type, &mut r, &mut found),
+                None => body::<Message>(msg_type, &mut r, &mut found),
+            }
         }
         Err(error) => found.damaged(error, &r),
     }
     found.close(r)
 }
 
-fn body(msg_type: u16, r: &mut Reader<'_>, found: &mut Dissection) {
+fn body<M: Registry>(msg_type: u16, r: &mut Reader<'_>, found: &mut Dissection) {
     r.begin("body");
-    match Message::decode_from(msg_type, r) {
+    match M::decode_from(msg_type, r) {
         Ok(message) => {
             r.end(&|v| message.view(v));
             if let Err(error) = r.finish() {

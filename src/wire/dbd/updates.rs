@@ -185,11 +185,15 @@ impl Wire for Update {
     }
 
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let kind = r.u16()?;
+        let kind = r.field("kind")?;
         let Some(mut records) = empty(kind, r.release()) else {
             return Err(r.invalid("an unknown kind of accounting update"));
         };
+        r.begin("records");
         with_list!(&mut records, list => *list = Wire::decode(r)?, ());
+        if r.is_traced() {
+            r.end(&|v| with_list!(&records, list => list.view(v), v.null()));
+        }
         Ok(Self { kind, records })
     }
 

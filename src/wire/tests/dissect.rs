@@ -6,24 +6,50 @@ use std::path::Path;
 use flurm_wire::difference::differences;
 use flurm_wire::dissect::{self, Dissection};
 use flurm_wire::frame::{self, LENGTH_BYTES};
-use flurm_wire::{Content, Gen, Header, Message, Part, Registered, Release, Value};
+use flurm_wire::{
+    Content, DbdMessage, Gen, Header, Message, Part, Registry, Release, Value, persist,
+};
 
-fn frame_of(entry: &Registered, release: Release, seed: u64) -> (Message, Vec<u8>) {
-    let message = entry.sample(&mut Gen::new(release, seed));
-    let header = Header::new(release, entry.msg_type);
-    let bytes = frame::build(header, None, &message.to_bytes(release));
-    (message, bytes)
+/// A message, what is seen in its frame, and the frame.
+struct Seen {
+    name: String,
+    view: Value,
+    rows: Vec<String>,
+    found: Dissection,
+    bytes: Vec<u8>,
 }
 
-fn each_sample(mut check: impl FnMut(&Registered, Release, Message, Vec<u8>)) {
-    for entry in Message::REGISTERED {
+/// Every message of a set in every release that has it, a few times.
+fn see<M: Registry>(
+    dissect: fn(Release, &M) -> (Dissection, Vec<u8>),
+    check: &mut dyn FnMut(Seen),
+) {
+    for entry in M::REGISTERED {
         for release in Release::ALL.into_iter().filter(|release| entry.in_release(*release)) {
             for seed in 0..4 {
-                let (message, bytes) = frame_of(entry, release, seed);
-                check(entry, release, message, bytes);
+                let message = entry.sample(&mut Gen::new(release, seed));
+                let (found, bytes) = dissect(release, &message);
+                let name = format!("{} {release}", entry.name);
+                let (view, rows) =
+                    (Value::of(|v| message.view(v)), entry.schema(release).rows().to_vec());
+                check(Seen { name, view, rows, found, bytes });
             }
         }
     }
+}
+
+fn each_sample(mut check: impl FnMut(Seen)) {
+    let framed = |release, message: &Message| {
+        let header = Header::new(release, message.msg_type());
+        let bytes = frame::build(header, None, &message.to_bytes(release));
+        (dissect::frame(&bytes), bytes)
+    };
+    see(framed, &mut check);
+    let persistent = |release, message: &DbdMessage| {
+        let bytes = persist::build_message(message, release);
+        (dissect::persistent(release, &bytes), bytes)
+    };
+    see(persistent, &mut check);
 }
 
 /// Inner parts stand in order inside of their part, without overlap.
@@ -40,9 +66,7 @@ fn check_places(part: &Part, what: &str) {
 
 #[test]
 fn parts_stand_one_behind_another() {
-    each_sample(|entry, release, _, bytes| {
-        let found = dissect::frame(&bytes);
-        let what = format!("{} {release}", entry.name);
+    each_sample(|Seen { name: what, found, bytes, .. }| {
         assert_eq!((&found.damage, &found.not_understood), (&vec![], &None), "{what}");
         let mut at = 0;
         for part in &found.parts {
@@ -58,13 +82,11 @@ fn parts_stand_one_behind_another() {
 /// missing.
 #[test]
 fn parts_say_what_the_view_says() {
-    each_sample(|entry, release, message, bytes| {
-        let found = dissect::frame(&bytes);
+    each_sample(|Seen { name, view, found, .. }| {
         let body = found.part("body").expect("a body").value();
-        let view = Value::of(|v| message.view(v));
         let differing = differences(&body, &view, &[]);
         let wrong: Vec<_> = differing.iter().filter(|each| each.left.is_some()).collect();
-        assert!(wrong.is_empty(), "{} {release}: {wrong:?}", entry.name);
+        assert!(wrong.is_empty(), "{name}: {wrong:?}");
     });
 }
 
@@ -72,9 +94,7 @@ fn parts_say_what_the_view_says() {
 #[test]
 fn every_declared_field_has_a_place() {
     let mut missing = std::collections::BTreeSet::new();
-    each_sample(|entry, release, _, bytes| {
-        let rows = entry.schema(release).rows().to_vec();
-        let found = dissect::frame(&bytes);
+    each_sample(|Seen { name, rows, found, .. }| {
         let body = found.part("body").expect("a body");
         let names: Vec<&str> = match &body.content {
             Content::Record(fields) => fields.iter().filter_map(|field| field.name).collect(),
@@ -84,8 +104,10 @@ fn every_declared_field_has_a_place() {
             let outer = row.split([' ', '.', '[']).next().unwrap_or_default();
             let counted =
                 ["count", "has_message", "list", "version"].contains(&outer) || outer.is_empty();
-            if !counted && !names.contains(&outer) {
-                missing.insert(format!("{}: {row}", entry.name));
+            // A relayed message is known only after its type was read, so it is shown whole.
+            let relayed = name.starts_with("REQUEST_DBD_RELAY ");
+            if !counted && !relayed && !names.contains(&outer) {
+                missing.insert(format!("{name}: {row}"));
             }
         }
     });

@@ -3,6 +3,7 @@
 #![no_main]
 
 #[path = "../src/wire/tests/targets/mod.rs"]
+#[expect(dead_code, reason = "inputs are put together by the tests")]
 mod targets;
 
 use std::sync::OnceLock;

@@ -9,7 +9,7 @@ mod targets;
 use std::path::Path;
 
 use flurm_wire::frame::{self, LENGTH_BYTES};
-use flurm_wire::{Gen, Header, Message, Release};
+use flurm_wire::{DbdMessage, Gen, Header, Message, Registry, Release, persist};
 use targets::{Act, TARGETS, body_input};
 
 /// Cases of one target in a plain test run.
@@ -30,29 +30,60 @@ fn number(name: &str, default: u64) -> u64 {
     setting(name).map_or(default, |text| text.parse().expect("FUZZ_… is a number"))
 }
 
+/// Captured frames, each without its length.
+#[derive(Default)]
+struct Frames {
+    plain: Vec<Vec<u8>>,
+    /// Those of persistent connections, which do not tell their release.
+    persistent: Vec<(Release, Vec<u8>)>,
+}
+
 #[expect(clippy::disallowed_methods, reason = "a test reads its data")]
-fn captured_frames() -> Vec<Vec<u8>> {
+fn captured_frames() -> Frames {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/captures");
     let mut paths = Vec::new();
     for release in Release::ALL {
         let entries = std::fs::read_dir(root.join(release.name())).unwrap();
-        paths.extend(entries.map(|entry| entry.unwrap().path()));
+        paths.extend(entries.map(|entry| (release, entry.unwrap().path())));
     }
     paths.sort();
-    let frame = |path: &std::path::PathBuf| {
+    let mut frames = Frames::default();
+    for (release, path) in paths {
         let text = std::fs::read_to_string(path).unwrap();
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         let digits: String = lines.flat_map(str::chars).filter(char::is_ascii_hexdigit).collect();
         let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
-        (LENGTH_BYTES * 2..digits.len()).step_by(2).map(byte).collect()
+        let bytes = (LENGTH_BYTES * 2..digits.len()).step_by(2).map(byte).collect();
+        if text.lines().any(|line| line.starts_with("# persistent ")) {
+            frames.persistent.push((release, bytes));
+        } else {
+            frames.plain.push(bytes);
+        }
+    }
+    frames
+}
+
+fn samples<M: Registry>(release: Release, g: &mut Gen) -> Vec<Vec<u8>> {
+    let entries = M::REGISTERED.iter().filter(|entry| entry.in_release(release));
+    let input = |entry: &flurm_wire::Registered<M>| {
+        body_input(release, entry.msg_type, &entry.sample(g).to_bytes(release))
     };
-    paths.iter().map(frame).collect()
+    entries.map(input).collect()
 }
 
 /// Undamaged inputs of a target.
-fn seeds(target: &str, frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
+fn seeds(target: &str, frames: &Frames) -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
-    for bytes in frames {
+    for (release, bytes) in &frames.persistent {
+        let parts = persist::split(bytes).unwrap();
+        match target {
+            "persist" => seeds.push(bytes.clone()),
+            "dbd" => seeds.push(body_input(*release, parts.msg_type, parts.body)),
+            _ => {}
+        }
+    }
+    let plain = frames.plain.iter().filter(|_| !["persist", "dbd"].contains(&target));
+    for bytes in plain {
         let Ok(parts) = frame::split(bytes) else { continue };
         let (header, auth) = (&parts.header, parts.auth_bytes);
         seeds.push(match target {
@@ -70,12 +101,9 @@ fn seeds(target: &str, frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
                     let header = Header::sample(&mut g);
                     seeds.push(frame::build(header, None, b"")[LENGTH_BYTES..].to_vec());
                 }
-                "auth" => {}
-                _ => seeds.extend(Message::REGISTERED.iter().filter_map(|entry| {
-                    let here = entry.in_release(release);
-                    here.then(|| entry.sample(&mut g).to_bytes(release))
-                        .map(|body| body_input(release, entry.msg_type, &body))
-                })),
+                "body" => seeds.extend(samples::<Message>(release, &mut g)),
+                "dbd" => seeds.extend(samples::<DbdMessage>(release, &mut g)),
+                _ => {}
             }
         }
     }

@@ -8,7 +8,8 @@ use allocation_counter::{AllocationInfo, measure};
 use flurm_wire::frame::{self, LENGTH_BYTES};
 use flurm_wire::messages::MultiMessage;
 use flurm_wire::{
-    AuthBlock, DEPTH_MAX, Gen, Header, Message, Reader, Registered, Release, Returned, Wire,
+    AuthBlock, DEPTH_MAX, DbdMessage, Gen, Header, Message, Reader, Registered, Registry, Release,
+    Returned, Wire,
 };
 
 /// Bytes of memory at once for each byte of input, at most: a record of absent strings takes six
@@ -44,18 +45,18 @@ impl Worst {
         }
     }
 
-    fn decode(&mut self, entry: &Registered, release: Release, bytes: &[u8]) {
-        let cost = measure(|| drop(Message::decode(entry.msg_type, release, bytes)));
+    fn decode<M: Registry>(&mut self, entry: &Registered<M>, release: Release, bytes: &[u8]) {
+        let cost = measure(|| drop(M::decode(entry.msg_type, release, bytes)));
         assert_eq!(cost.bytes_current, 0, "{} {release} leaks", entry.name);
         self.judge(&|| format!("{} {release}", entry.name), bytes.len(), &cost);
     }
 }
 
-fn pairs() -> impl Iterator<Item = (&'static Registered, Release)> {
-    let releases = |entry: &'static Registered| {
+fn pairs<M: Registry>() -> impl Iterator<Item = (&'static Registered<M>, Release)> {
+    let releases = |entry: &'static Registered<M>| {
         Release::ALL.into_iter().filter(|release| entry.in_release(*release))
     };
-    Message::REGISTERED.iter().flat_map(move |entry| releases(entry).map(move |r| (entry, r)))
+    M::REGISTERED.iter().flat_map(move |entry| releases(entry).map(move |r| (entry, r)))
 }
 
 /// Puts a count of every width, such as `tail` bytes could hold or not, wherever it could stand,
@@ -77,10 +78,8 @@ fn with_counts(start: &[u8], g: &mut Gen, try_bytes: &mut dyn FnMut(&[u8])) {
     }
 }
 
-#[test]
-fn false_counts_and_tails_of_zeros_cost_little() {
-    let mut worst = Worst::default();
-    for (entry, release) in pairs() {
+fn try_counts<M: Registry>(worst: &mut Worst) {
+    for (entry, release) in pairs::<M>() {
         let mut g = Gen::new(release, u64::from(entry.msg_type));
         let mut starts = vec![entry.default().to_bytes(release)];
         if matches!(release, Release::V22_05 | Release::V24_05 | Release::V26_05) {
@@ -90,14 +89,20 @@ fn false_counts_and_tails_of_zeros_cost_little() {
             with_counts(&start, &mut g, &mut |bytes| worst.decode(entry, release, bytes));
         }
     }
+}
+
+#[test]
+fn false_counts_and_tails_of_zeros_cost_little() {
+    let mut worst = Worst::default();
+    try_counts::<Message>(&mut worst);
+    try_counts::<DbdMessage>(&mut worst);
     println!("at most {:.1} bytes at once for each byte, in {}", worst.peak, worst.at);
     assert!(worst.peak > 1.0, "some list was met");
 }
 
-#[test]
-fn what_is_cut_short_or_filled_costs_little() {
+fn try_cuts<M: Registry>() {
     let mut worst = Worst::default();
-    for (entry, release) in pairs() {
+    for (entry, release) in pairs::<M>() {
         let mut g = Gen::new(release, 7 + u64::from(entry.msg_type));
         let bytes = entry.sample(&mut g).to_bytes(release);
         for length in (0..bytes.len()).step_by(1 + bytes.len() / 20) {
@@ -109,6 +114,12 @@ fn what_is_cut_short_or_filled_costs_little() {
         let noise: Vec<u8> = (0..512).flat_map(|_| g.bits().to_be_bytes()).collect();
         worst.decode(entry, release, &noise);
     }
+}
+
+#[test]
+fn what_is_cut_short_or_filled_costs_little() {
+    try_cuts::<Message>();
+    try_cuts::<DbdMessage>();
 }
 
 #[test]

@@ -9,13 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use flurm_wire::frame::{self, LENGTH_BYTES};
-use flurm_wire::{FieldInfo, Message, Release, Visitor};
+use flurm_wire::{DbdMessage, FieldInfo, Message, Registry, Release, Visitor, persist};
 
 /// Releases whose own programs were recorded.
 const NATIVE: [Release; 3] = [Release::V22_05, Release::V24_11, Release::V26_05];
 
 /// Captures with "slurm" in their names hold tokens of auth/slurm, which is as old as this.
 const TOKENS_SINCE: Release = Release::V23_11;
+
+/// A body that is absent as a whole; before 24.11 it is there and empty.
+const NOTHING: &str = ".: null";
 
 /// Fields that do not travel as they are, and why.
 const EXCEPT: &[(&str, &str, &str)] = &[
@@ -26,19 +29,20 @@ const EXCEPT: &[(&str, &str, &str)] = &[
     ("GresJobNodes", "gres_per_bit_alloc", "since 23.11"),
     ("GresJobNodes", "gres_per_bit_step_alloc", "since 23.11"),
     ("GresStepNodes", "gres_per_bit_alloc", "since 23.11"),
+    ("UserCond", "assoc_cond", "always there before 24.11"),
     ("UpdateReservation", "core_cnt", "a list that ends in 0 before 23.11, one number since"),
     ("UpdateReservation", "node_cnt", "a list that ends in 0 before 23.11, one number since"),
 ];
 
 /// A capture as a message.
-struct Captured {
+struct Captured<M> {
     file: String,
     release: Release,
-    message: Message,
+    message: M,
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test reads its data")]
-fn captured() -> Vec<Captured> {
+fn captured<M: Registry>(persistent: bool) -> Vec<Captured<M>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/captures");
     let mut captured = Vec::new();
     for release in NATIVE {
@@ -50,17 +54,45 @@ fn captured() -> Vec<Captured> {
                 lines.flat_map(str::chars).filter(char::is_ascii_hexdigit).collect();
             let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
             let bytes: Vec<u8> = (0..digits.len()).step_by(2).map(byte).collect();
-            let Ok(frame) = frame::split(&bytes[LENGTH_BYTES..]) else { continue };
+            if persistent != text.lines().any(|line| line.starts_with("# persistent ")) {
+                continue;
+            }
+            let bytes = &bytes[LENGTH_BYTES..];
+            let (msg_type, body) = if persistent {
+                let parts = persist::split(bytes).unwrap();
+                (parts.msg_type, parts.body)
+            } else {
+                let parts = frame::split(bytes).unwrap();
+                (parts.header.msg_type, parts.body)
+            };
             let file = path.file_name().unwrap().to_string_lossy().into_owned();
-            captured.push(Captured { file, release, message: frame.message().unwrap() });
+            captured.extend(M::decode(msg_type, release, body).ok().map(|message| Captured {
+                file,
+                release,
+                message,
+            }));
         }
     }
     captured
 }
 
+/// Tables of fields by the names of their records.
+type Records = BTreeMap<&'static str, &'static [FieldInfo]>;
+
+/// Every record there is: messages may stand within messages.
+fn records<M: Registry>() -> Records {
+    let mut records = Records::new();
+    for entry in M::REGISTERED {
+        for release in Release::ALL.into_iter().filter(|release| entry.in_release(*release)) {
+            records.extend(entry.schema(release).records());
+        }
+    }
+    records
+}
+
 /// The values of the fields that two releases share, in order, each behind its name.
 struct Shared<'a> {
-    records: &'a BTreeMap<&'static str, &'static [FieldInfo]>,
+    records: &'a Records,
     releases: [Release; 2],
     /// The open records; for each, its name and whether the present field is left out.
     open: Vec<(&'static str, bool)>,
@@ -70,10 +102,11 @@ struct Shared<'a> {
 }
 
 impl Shared<'_> {
-    fn of(message: &Message, releases: [Release; 2]) -> (Vec<String>, BTreeSet<usize>) {
-        let entry = Message::registered(message.msg_type(), releases[0]).unwrap();
-        let schema = entry.schema(releases[0]);
-        let records = schema.records();
+    fn of<M: Registry>(
+        message: &M,
+        records: &Records,
+        releases: [Release; 2],
+    ) -> (Vec<String>, BTreeSet<usize>) {
         let (open, values, left_out) = (Vec::new(), Vec::new(), BTreeSet::new());
         let mut shared = Shared { records, releases, open, field: "", values, left_out };
         message.view(&mut shared);
@@ -160,29 +193,40 @@ fn are_neighbours(native: Release, between: Release) -> bool {
     !NATIVE.iter().any(other)
 }
 
-#[test]
-fn a_release_between_says_what_its_neighbours_say() {
-    let (mut faults, mut left_out) = (Vec::new(), BTreeSet::new());
-    let mut compared = 0;
-    for Captured { file, release, message } in captured() {
+/// What came out of the comparison of one kind of messages.
+#[derive(Default)]
+struct Outcome {
+    faults: Vec<String>,
+    left_out: BTreeSet<usize>,
+    compared: usize,
+}
+
+fn compare<M: Registry>(persistent: bool, outcome: &mut Outcome) {
+    let Outcome { faults, left_out, compared } = outcome;
+    let mut records = records::<Message>();
+    records.extend(self::records::<M>());
+    for Captured { file, release, message } in captured::<M>(persistent) {
         for between in Release::ALL.into_iter().filter(|one| !NATIVE.contains(one)) {
-            let known = Message::registered(message.msg_type(), between).is_some();
+            let known = M::registered(message.msg_type(), between).is_some();
             let foreign = file.contains("slurm") && between < TOKENS_SINCE;
             if !known || foreign || !are_neighbours(release, between) {
                 continue;
             }
             let bytes = message.to_bytes(between);
-            let back = match Message::decode(message.msg_type(), between, &bytes) {
+            let back = match M::decode(message.msg_type(), between, &bytes) {
                 Ok(back) => back,
                 Err(error) => {
                     faults.push(format!("{release} {file} in {between}: {error}"));
                     continue;
                 }
             };
-            let (sent, excepted) = Shared::of(&message, [release, between]);
-            let (read, _) = Shared::of(&back, [release, between]);
+            let (sent, excepted) = Shared::of(&message, &records, [release, between]);
+            let (read, _) = Shared::of(&back, &records, [release, between]);
+            if sent == [NOTHING] {
+                continue;
+            }
             left_out.extend(excepted);
-            compared += sent.len();
+            *compared += sent.len();
             let differ = sent.iter().zip(&read).find(|(sent, read)| sent != read);
             if let Some((sent, read)) = differ {
                 faults.push(format!("{release} {file} in {between}: {sent} became {read}"));
@@ -191,6 +235,14 @@ fn a_release_between_says_what_its_neighbours_say() {
             }
         }
     }
+}
+
+#[test]
+fn a_release_between_says_what_its_neighbours_say() {
+    let mut outcome = Outcome::default();
+    compare::<Message>(false, &mut outcome);
+    compare::<DbdMessage>(true, &mut outcome);
+    let Outcome { faults, left_out, compared } = outcome;
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     assert!(compared > 50_000, "only {compared} values were compared");
     let unused: Vec<_> = (0..EXCEPT.len()).filter(|at| !left_out.contains(at)).collect();

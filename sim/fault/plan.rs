@@ -96,9 +96,11 @@ impl<'a> Planner<'a> {
         self.rng.range(CALM..=self.until.max(CALM + 1))
     }
 
-    /// Plans one act.
+    /// Plans one act. One that would fall after the trouble is left out: nobody would mend it.
     pub fn push(&mut self, at: Nanos, lasts: Nanos, act: Act) {
-        self.planned.push(Planned { at, act, lasts });
+        if at <= self.until.max(CALM + 1) {
+            self.planned.push(Planned { at, act, lasts });
+        }
     }
 
     /// Plans an act a number of times, each at a moment and for a span of its own.

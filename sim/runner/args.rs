@@ -10,11 +10,11 @@ use crate::world::script::parse_span;
 /// How to use the program.
 pub(super) const USAGE: &str = "\
 flurm-sim run <scenario or folder>... [--seeds N] [--for SPAN] [--first S] [--jobs N] [--keep-going]
-        [--shard I/N] [--state FILE] [--json FILE] [--junit FILE] [--corpus DIR] [--marks FILE]
+        [--shard I/N] [--state FILE] [--json FILE] [--junit FILE] [--corpus DIR] [--marks all|FILE]
     runs N seeds of each scenario (100 unless told), from S on. --for spends a span of real time
     instead, shared by the scenarios, on fresh seeds. --shard takes every Nth seed. --state remembers
     what is done, so that an interrupted run goes on. --corpus keeps failing and rarest seeds as files
-    that can be run and replayed. --marks lists marks that must all be reached. A negative scenario
+    that can be run and replayed. --marks names marks that must all be reached. A negative scenario
     must fail.
 flurm-sim replay <scenario> [--seed S] [--only WORD] [--machine M] [--kind K] [--from T] [--until T]
         [--numbers] [--quiet] [--break-at EVENT] [--html FILE] [--disks DIR]

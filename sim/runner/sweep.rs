@@ -13,6 +13,7 @@ use super::seeds::{Limits, Ranges, Seeds};
 use super::state::{Progress, State};
 use super::tally::Tally;
 use super::{Exit, corpus, run_fresh};
+use crate::marks;
 use crate::run::{Failure, Keep, Outcome};
 use crate::scenario::Scenario;
 
@@ -338,8 +339,11 @@ fn print_sweep(path: &Path, engine: &str, tally: &Tally) {
     }
 }
 
-/// The marks of a list: a line each, `#` begins a remark.
+/// The marks of a list, a line each, `#` begins a remark; or, for the word `all`, every known one.
 fn marks_of(path: &Path) -> Result<Vec<String>, String> {
+    if path.as_os_str() == "all" {
+        return Ok(marks::KNOWN.iter().map(|mark| (*mark).to_owned()).collect());
+    }
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("could not read {}: {error}", path.display()))?;
     let lines = text.lines().map(str::trim);

@@ -17,6 +17,7 @@ pub const KNOWN: &[(&str, &str)] = &[
     ("host_forgets_time_limits_of_others", "a leader ends only jobs that started since it leads"),
     ("host_judges_silence_by_the_wall_clock", "a clock that jumps makes nodes look silent"),
     ("host_kills_once", "processes that outlive one SIGKILL count as gone"),
+    ("host_gives_up_a_refused_report", "any refusal of a report counts as its answer"),
     ("host_loses_exit_codes", "every job that failed is reported with exit code 1"),
     ("host_never_repeats_an_order", "an order to a node that got no answer is not sent again"),
     ("host_planner_stops_when_idle", "a leader that has nothing to start never plans again"),

@@ -45,7 +45,13 @@ pub(crate) async fn report_end<E: Env>(
     }
 }
 
-/// Sends a report to the controllers again and again until one answers it with a return code.
+/// Answers that settle a report: it was taken, or there is nothing left that it could be about. Any
+/// other comes from a controller that could not judge it, because its munged is down, say. Source:
+/// what slurmstepd takes for an end of its tries.
+const SETTLED: [Errno; 3] =
+    [Errno::SLURM_SUCCESS, Errno::ESLURM_INVALID_JOB_ID, Errno::ESLURM_ALREADY_DONE];
+
+/// Sends a report to the controllers again and again until an answer of one settles it.
 pub(crate) async fn tell_until_answered<E: Env>(setup: &Setup<E>, message: &Message) -> Errno {
     let controllers = setup.controllers();
     let mut first = 0;
@@ -53,7 +59,12 @@ pub(crate) async fn tell_until_answered<E: Env>(setup: &Setup<E>, message: &Mess
     loop {
         match controllers.ask(message, &mut first).await {
             Ok(reply) => match return_code(&reply) {
-                Ok(errno) => return errno,
+                Ok(errno) if settles(errno) => return errno,
+                Ok(errno) => {
+                    flurm_base::sometimes!("a controller could not judge a report");
+                    tracing::warn!("{}: refused: {errno}", message.name());
+                    first += 1;
+                }
                 Err(error) => tracing::warn!("{}: {error}", message.name()),
             },
             Err(error) => {
@@ -66,6 +77,10 @@ pub(crate) async fn tell_until_answered<E: Env>(setup: &Setup<E>, message: &Mess
         E::Rt::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX.get());
     }
+}
+
+fn settles(errno: Errno) -> bool {
+    SETTLED.contains(&errno) || flurm_base::planted::is("host_gives_up_a_refused_report")
 }
 
 fn completion(order: &BatchOrder, end: &BatchEnd) -> CompleteBatchScript {

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Largest frame accepted from anyone: a script, its environment and its arguments fit many times
 /// over.
-pub(crate) const FRAME_MAX: usize = 64 * 1024 * 1024;
+pub(crate) const FRAME_MAX: usize = flurm_wire::frame::REQUEST_BYTES_MAX as usize;
 /// Memory is taken in pieces of this size as bytes arrive.
 const PIECE: usize = 64 * 1024;
 

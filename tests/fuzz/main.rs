@@ -2,7 +2,7 @@
 
 #![no_main]
 
-#[path = "../src/wire/tests/targets/mod.rs"]
+#[path = "../../src/wire/tests/targets/mod.rs"]
 #[expect(dead_code, reason = "inputs are put together by the tests")]
 mod targets;
 

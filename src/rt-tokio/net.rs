@@ -20,6 +20,9 @@ const BACKLOG: u32 = 4_096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Pause before another try at a local socket whose queue is full.
 const FULL_PAUSE: Duration = Duration::from_millis(2);
+/// Tries to get a folder's turn, and the pause between them: a turn takes two or three system calls.
+const TURN_TRIES_MAX: usize = 500;
+const TURN_PAUSE: Duration = Duration::from_millis(4);
 /// Longest path a unix socket address can hold, without its final NUL.
 const LOCAL_PATH_BYTES_MAX: usize = 107;
 
@@ -200,8 +203,12 @@ fn listen_tcp(addr: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Listens at a path. A socket file nobody listens at is the leftover of a daemon that died.
+///
+/// Daemons that start at the same time may want the same path. Between bind(2) and listen(2) of one
+/// its socket refuses connections like a leftover, so whoever looks holds the folder's lock.
 async fn listen_local(path: &Path) -> io::Result<UnixListener> {
     let short = ShortPath::of(path)?;
+    let _turn = FolderTurn::take(path).await?;
     match UnixListener::bind(&short.path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
         bound => return bound,
@@ -222,6 +229,32 @@ async fn listen_local(path: &Path) -> io::Result<UnixListener> {
         }
         Err(error) => Err(error),
         Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
+    }
+}
+
+/// The turn to put a socket into a folder: a lock of the folder itself, which ends with its holder.
+struct FolderTurn {
+    _folder: std::os::fd::OwnedFd,
+}
+
+impl FolderTurn {
+    /// Waits for the turn, at most [`TURN_TRIES_MAX`] times [`TURN_PAUSE`].
+    async fn take(path: &Path) -> io::Result<Self> {
+        use rustix::fs::{FlockOperation, Mode, OFlags};
+        let parent = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::open(parent, flags, Mode::empty())?;
+        for _ in 0..TURN_TRIES_MAX {
+            match rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Self { _folder: folder }),
+                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+            tokio::time::sleep(TURN_PAUSE).await;
+        }
+        let text = format!("{} is locked by another process", parent.display());
+        Err(io::Error::new(io::ErrorKind::ResourceBusy, text))
     }
 }
 

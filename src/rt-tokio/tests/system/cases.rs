@@ -105,9 +105,19 @@ pub(crate) fn lives(pid: u32) -> bool {
 }
 
 pub(crate) fn parent_of(pid: u32) -> u32 {
+    stat_after_name(pid, 1)
+}
+
+/// The session a process is in: the process number of its first leader.
+pub(crate) fn session_of(pid: u32) -> u32 {
+    stat_after_name(pid, 3)
+}
+
+/// A number of `/proc/<pid>/stat`, counted from the state on (proc(5)).
+fn stat_after_name(pid: u32, field: usize) -> u32 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let rest = text.rsplit(')').next().unwrap();
-    rest.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
+    rest.split_ascii_whitespace().nth(field).unwrap().parse().unwrap()
 }
 
 /// Sends SIGKILL through kill(1), for processes that are no children of ours.

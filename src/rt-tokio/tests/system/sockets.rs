@@ -20,6 +20,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("local_sockets_know_both_ends", Need::Nothing, credentials),
         case("a_stale_socket_file_is_replaced", Need::Nothing, stale),
         case("a_live_socket_is_left_alone", Need::Nothing, live),
+        case("of_many_that_want_a_path_one_listens", Need::Nothing, wanted),
         case("a_file_that_is_no_socket_is_left_alone", Need::Nothing, not_a_socket),
         case("a_socket_may_lie_deep", Need::Nothing, deep),
         case("a_full_queue_is_waited_for", Need::Nothing, full_queue),
@@ -137,6 +138,32 @@ fn live() {
         let (near, far) = tokio::join!(env.net().connect(&addr), listener.accept());
         assert!(near.is_ok() && far.is_ok());
     });
+}
+
+/// Daemons that start together, over a leftover and over nothing.
+fn wanted() {
+    const DAEMONS: usize = 8;
+    const ROUNDS: usize = 50;
+    let folder = Folder::new("wanted");
+    for round in 0..ROUNDS {
+        let path = folder.join(&format!("sock-{round}"));
+        if round % 2 == 0 {
+            drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        }
+        let addr = Addr::Local(path);
+        let start = std::sync::Barrier::new(DAEMONS);
+        let want = || {
+            start.wait();
+            run(async { Tokio::new().net().listen(&addr).await.map(|held| (held, addr.clone())) })
+        };
+        let outcomes: Vec<_> = std::thread::scope(|scope| {
+            let wanting: Vec<_> = (0..DAEMONS).map(|_| scope.spawn(want)).collect();
+            wanting.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let failed = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+        let kinds: Vec<_> = failed.map(std::io::Error::kind).collect();
+        assert_eq!(kinds, [std::io::ErrorKind::AddrInUse; DAEMONS - 1], "round {round}");
+    }
 }
 
 fn not_a_socket() {

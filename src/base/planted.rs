@@ -32,6 +32,7 @@ pub const KNOWN: &[(&str, &str)] = &[
         "host_takes_nodes_of_a_new_leader_for_silent",
         "a new leader finds all nodes DOWN before it asked",
     ),
+    ("model_forgets_array_limits", "more tasks of an array run at once than its % allows"),
     ("model_forgets_request_keys", "a repeated submission becomes a second job"),
     ("model_grants_more_than_a_node_has", "a start is applied without a look at what is free"),
     (
@@ -50,6 +51,7 @@ pub const KNOWN: &[(&str, &str)] = &[
         "after a restart numbers go on behind the newest job that is left",
     ),
     ("model_snapshot_forgets_holds", "a held job is not held any more after a restart"),
+    ("model_starts_array_tasks_twice", "an array task that starts still waits to start"),
     (
         "model_snapshot_forgets_request_keys",
         "a submission repeated after a restart is a second job",

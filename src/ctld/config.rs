@@ -30,6 +30,11 @@ fn settings(conf: &Conf, slurm_uid: u32) -> Settings {
         job_id_max: jobs.last_id,
         job_count_max: jobs.count_max,
         job_age_min: conf.times.min_job_age,
+        array_size_max: Some(jobs.array_size_max),
+        array_tasks_max: conf
+            .scheduler_parameters
+            .number("max_array_tasks")
+            .map(|most| u32::try_from(most).unwrap_or(u32::MAX)),
         enforce_part_limits: match jobs.enforce_part_limits {
             flurm_conf::EnforcePartLimits::No => EnforcePartLimits::No,
             flurm_conf::EnforcePartLimits::All => EnforcePartLimits::All,

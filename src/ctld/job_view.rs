@@ -21,6 +21,7 @@ impl Tables<'_> {
         self.put_places(job, &mut info);
         self.put_size(job, &mut info);
         put_files(job, &mut info);
+        crate::array_view::put_array(job, &mut info);
         info
     }
 
@@ -229,7 +230,9 @@ fn put_files(job: &Job, info: &mut JobInfo) {
     let absolute = |path: &str| {
         if path.starts_with('/') { path.to_owned() } else { format!("{}/{path}", spec.work_dir) }
     };
-    let out = streams.std_out.as_deref().unwrap_or("slurm-%j.out");
+    let numbers = crate::array_view::numbers(job);
+    let default = if numbers.is_some() { "slurm-%A_%a.out" } else { "slurm-%j.out" };
+    let out = streams.std_out.as_deref().unwrap_or(default);
     let input = streams.std_in.as_deref().unwrap_or("/dev/null");
     // From 24.11 on clients expand the patterns themselves; what is shown is the same.
     let expand = |path: &str| {
@@ -238,14 +241,16 @@ fn put_files(job: &Job, info: &mut JobInfo) {
         }
         let id = job.id.0.to_string();
         let user = spec.user_name.clone().unwrap_or_else(|| spec.uid.to_string());
-        let short = [("%j", &id), ("%A", &id), ("%x", &spec.name), ("%u", &user)];
-        short.iter().fold(absolute(path), |path, (pattern, text)| path.replace(pattern, text))
+        let (array, task) = numbers.unwrap_or((job.id.0, NO_VAL));
+        let (array, task) = (array.to_string(), task.to_string());
+        let named = [("%j", &id), ("%A", &array), ("%a", &task)];
+        let short = named.into_iter().chain([("%x", &spec.name), ("%u", &user)]);
+        short.fold(absolute(path), |path, (pattern, text)| path.replace(pattern, text))
     };
     let shown = expand(out);
     info.std_err = Some(streams.std_err.as_deref().map_or_else(|| shown.clone(), expand));
     info.std_out = Some(shown);
     info.std_in = Some(expand(input));
-    info.array_task_id = NO_VAL;
 }
 
 /// What a job runs: clients of 22.05 are told all arguments, later ones the script's name.

@@ -40,6 +40,9 @@ impl Tables<'_> {
         let mut spank = batch.spank_environment.clone();
         spank.push(format!("{TERM_ENTRY}{term}"));
         let requests = &spec.requests;
+        let array = job.array.as_ref();
+        let mut environment = batch.environment.clone();
+        environment.extend(spec.array.iter().flat_map(crate::array_view::environment));
         let launch = BatchJobLaunch {
             job_id: job.id.0,
             uid: spec.uid,
@@ -70,7 +73,9 @@ impl Tables<'_> {
             std_out: spec.streams.std_out.clone(),
             argv: batch.argv.clone(),
             spank_job_env: spank,
-            environment: batch.environment.clone(),
+            environment,
+            array_job_id: array.map_or(0, |array| array.job.0),
+            array_task_id: array.and_then(|array| array.task).unwrap_or(NO_VAL),
             job_mem: allocation.shares.first().map_or(0, |share| share.memory_mb),
             account: spec.account.clone(),
             qos: spec.qos.clone(),

@@ -6,6 +6,7 @@
 //! replication, or of which replica it runs on.
 
 mod access;
+mod array_view;
 mod build_info;
 mod config;
 mod identity;
@@ -20,6 +21,7 @@ mod requests;
 mod sight;
 mod submit;
 mod tables;
+mod target;
 mod update;
 
 pub use build_info::{BuildFacts, build_info, version};

@@ -3,10 +3,11 @@
 use flurm_base::{AttemptId, JobId, RequestKey, Time};
 use flurm_model::{
     BatchEnd, Cluster, Command, Errno, Event, Job, NodeFacts, NodeName, Reply, RequeueFlags,
+    TaskAct,
 };
 use flurm_wire::messages::{
-    BatchScript, CompleteBatchScript, EpilogComplete, JobState, JobStateResponse, JobStepKill,
-    KillJobs, KillJobsResponse, KilledJob, Requeue, ReturnCode, SelectedStep, SubmitResponse,
+    BatchScript, CompleteBatchScript, EpilogComplete, JobStateResponse, JobStepKill, KillJobs,
+    KillJobsResponse, KilledJob, Requeue, ReturnCode, SelectedStep, SubmitResponse,
 };
 use flurm_wire::records::{
     JobDesc, JobInfoMsg, LicenseInfoMsg, NodeInfoMsg, NodeRegistration, NodeRegistrationAnswer,
@@ -20,6 +21,7 @@ use crate::refused::Refused;
 use crate::sight::Sight;
 use crate::submit::{Submitter, batch_job, owner_uid};
 use crate::tables::Tables;
+use crate::target::{self, Found, Target};
 use crate::{node_update, partition_update, update};
 
 /// Job state bits in a requeue's flags: hold afterwards, hold as special, only unless it succeeded
@@ -63,8 +65,8 @@ pub fn groups_to_name(
     match message {
         Message::RequestSubmitBatchJob(_) => user.map(|(_, groups)| groups.clone()),
         Message::RequestUpdateJob(desc) => {
-            let job = update::job_of(desc).ok().and_then(|id| cluster.job(id));
-            job.map(|job| job.spec.groups.clone())
+            let found = update::target_of(desc, cluster).and_then(|target| target.find(cluster));
+            found.ok().map(|(_, job)| job.spec.groups.clone())
         }
         _ => None,
     }
@@ -100,6 +102,12 @@ pub enum Then {
     Submitted,
     /// A return code.
     Code,
+    /// What became of the tasks of an array, by error.
+    Tasks,
+    /// A return code of an array that is signalled as a whole: what is over already is left out.
+    ArrayKilled,
+    /// A return code of tasks that are signalled: the worst.
+    TasksKilled,
     /// A return code; a late report is success, since there is no reason to repeat it.
     Report,
     /// A node's registration: its answer, if it asked for one.
@@ -135,6 +143,7 @@ pub fn committed(then: &Then, reply: &Reply) -> Message {
                 node_name: Some(node.to_string()),
             })
         }
+        (_, Reply::Tasks { .. }) => target::told(then, reply).expect("it tells of tasks"),
         (_, _) => code(WireErrno::SLURM_SUCCESS.0),
     }
 }
@@ -175,7 +184,9 @@ fn decide(request: &Request<'_>, cluster: &Cluster, now: Time) -> Result<Answer,
             unless_unchanged(ask.last_update, cluster.updated().jobs)?;
             let wanted = ask.job_ids.as_deref().filter(|ids| !ids.is_empty());
             Ok(jobs(&tables(), |job| {
-                let named = wanted.is_none_or(|ids| ids.contains(&job.id.0));
+                let of_array = |id: &u32| job.array.as_ref().is_some_and(|it| it.job.0 == *id);
+                let named = |id: &u32| *id == job.id.0 || of_array(id);
+                let named = wanted.is_none_or(|ids| ids.iter().any(named));
                 named && sight.lists_job(job, ask.show_flags)
             }))
         }
@@ -183,9 +194,12 @@ fn decide(request: &Request<'_>, cluster: &Cluster, now: Time) -> Result<Answer,
             Ok(jobs(&tables(), |job| job.spec.uid == ask.user_id && sight.job(job)))
         }
         Message::RequestJobInfoSingle(ask) => {
-            let job = Some(known(cluster, ask.job.0.job_id)?).filter(|job| sight.job(job));
-            let id = job.ok_or_else(|| Refused::from(Errno::InvalidJobId))?.id;
-            Ok(jobs(&tables(), |job| job.id == id))
+            let id = ask.job.0.job_id;
+            let (_, job) = Target::number(id).find(cluster)?;
+            if !sight.job(job) {
+                return Err(Errno::InvalidJobId.into());
+            }
+            Ok(records(&tables(), JobId(id)))
         }
         Message::RequestJobState(ask) => Ok(job_states(cluster, &ask.job_ids, sight)),
         Message::RequestBatchScript(ask) => script(asker, ask.job.0.job_id, cluster),
@@ -248,6 +262,19 @@ fn own(asker: Identity, cluster: &Cluster, id: JobId) -> Result<&Job, Refused> {
     Ok(job)
 }
 
+/// What a request is about, provided the asker may change it.
+fn own_target<'a>(
+    asker: Identity,
+    cluster: &'a Cluster,
+    target: &Target,
+) -> Result<(Found, &'a Job), Refused> {
+    let (found, job) = target.find(cluster)?;
+    if !asker.may_change(job, cluster.settings()) {
+        return Err(Errno::AccessDenied.into());
+    }
+    Ok((found, job))
+}
+
 /// A client that has seen everything is told so. Times are whole seconds on the wire, so only a
 /// change in an earlier second counts as seen.
 fn unless_unchanged(seen: UnixTime, updated: Time) -> Result<(), Refused> {
@@ -273,6 +300,7 @@ fn submit(
         groups: user.map(|(_, groups)| groups.clone()).unwrap_or_default(),
         privileged: asker.is_operator(settings),
         client_release: request.release,
+        array_size_max: settings.array_size_max(),
     };
     let spec = Box::new(batch_job(desc, &submitter)?);
     let applicant = Applicant {
@@ -295,7 +323,7 @@ fn update_job(
     now: Time,
 ) -> Result<Answer, Refused> {
     let asker = request.identity;
-    let job = own(asker, cluster, update::job_of(desc)?)?;
+    let (found, job) = own_target(asker, cluster, &update::target_of(desc, cluster)?)?;
     let settings = cluster.settings();
     let changes = Box::new(update::changes(desc, asker.is_operator(settings))?);
     let moved = changes.partitions.is_some() || changes.account.is_some() || changes.qos.is_some();
@@ -309,9 +337,9 @@ fn update_job(
         };
         access::check(cluster, changes.partitions.as_ref().unwrap_or(&job.partitions), &applicant)?;
     }
-    let job = job.id;
-    let by = asker.actor(settings);
-    Ok(Answer::Propose(Box::new(Command::Update { at: now, job, by, changes }), Then::Code))
+    let act = TaskAct::Update(changes);
+    let (command, then) = found.command(now, asker.actor(settings), act);
+    Ok(Answer::Propose(Box::new(command), then))
 }
 
 fn kill_job(
@@ -321,12 +349,15 @@ fn kill_job(
     now: Time,
 ) -> Result<Answer, Refused> {
     let named = kill.sjob_id.as_deref().filter(|text| !text.is_empty());
-    let job = match named {
-        Some(text) => update::job_named(text)?,
-        None => JobId(kill.step_id.job_id),
+    let target = match named {
+        Some(text) => Target::parse(text, cluster.settings().array_size_max())?,
+        None => Target::number(kill.step_id.job_id),
     };
-    let job = own(asker, cluster, job)?.id;
-    Ok(Answer::Propose(Box::new(kill_command(asker, job, kill, cluster, now)?), Then::Code))
+    let (found, _) = own_target(asker, cluster, &target)?;
+    check_signal(kill.signal)?;
+    let act = TaskAct::Kill { signal: kill.signal, flags: kill.flags };
+    let (command, then) = found.command(now, asker.actor(cluster.settings()), act);
+    Ok(Answer::Propose(Box::new(command), then))
 }
 
 /// Cancels a step. The batch script is the only step there can be.
@@ -350,12 +381,17 @@ fn kill_command(
     cluster: &Cluster,
     now: Time,
 ) -> Result<Command, Refused> {
-    if kill.signal > SIGNAL_MAX {
-        let text = format!("signal {} does not exist", kill.signal);
-        return Err(Refused::because(Errno::NotSupported.number(), text));
-    }
+    check_signal(kill.signal)?;
     let by = asker.actor(cluster.settings());
     Ok(Command::Kill { at: now, job, by, signal: kill.signal, flags: kill.flags })
+}
+
+fn check_signal(signal: u16) -> Result<(), Refused> {
+    if signal > SIGNAL_MAX {
+        let text = format!("signal {signal} does not exist");
+        return Err(Refused::because(Errno::NotSupported.number(), text));
+    }
+    Ok(())
 }
 
 /// `scancel --ctld`: every job that fits and that the asker may change.
@@ -365,44 +401,65 @@ fn kill_jobs(
     cluster: &Cluster,
     now: Time,
 ) -> Result<Answer, Refused> {
-    let named: Result<Vec<JobId>, Refused> =
-        kill.jobs.iter().map(|text| update::job_named(text)).collect();
-    let named = named?;
+    check_signal(kill.signal)?;
     let settings = cluster.settings();
     let by = asker.actor(settings);
+    let act = || TaskAct::Kill { signal: kill.signal, flags: kill.flags };
+    let mut commands = Vec::new();
+    let mut ids = Vec::new();
+    let mut records = Vec::new();
+    for text in &kill.jobs {
+        let (found, job) =
+            own_target(asker, cluster, &Target::parse(text, settings.array_size_max())?)?;
+        match found {
+            Found::Job(id) => records.push(id),
+            Found::Tasks(array, None) => {
+                records.extend(cluster.array(array).iter().flat_map(|known| &known.records));
+            }
+            Found::Tasks(array, tasks) if fits(kill, job) => {
+                ids.push(array);
+                commands.push(Box::new(Found::Tasks(array, tasks).command(now, by, act()).0));
+            }
+            Found::Tasks(..) => {}
+        }
+    }
+    let listed = |job: &&Job| kill.jobs.is_empty() || records.contains(&job.id);
+    let mine = cluster.jobs().filter(listed).filter(|job| fits(kill, job));
+    for job in mine.filter(|job| asker.may_change(job, settings)) {
+        ids.push(job.id);
+        commands.push(Box::new(Found::Job(job.id).command(now, by, act()).0));
+    }
+    Ok(Answer::ProposeMany(commands, Gather::Killed(ids)))
+}
+
+/// Whether a job passes the filters of `scancel --ctld`.
+fn fits(kill: &KillJobs, job: &Job) -> bool {
     let same = |wanted: &Option<String>, have: &str| match wanted {
         Some(text) if !text.is_empty() => text == have,
         Some(_) | None => true,
     };
-    let fits = |job: &&Job| {
-        let spec = &job.spec;
-        let listed = named.is_empty() || named.contains(&job.id);
-        let of_user = kill.user_id == NO_VAL || kill.user_id == spec.uid;
-        let state = kill.state == NO_VAL
-            || kill.state == 0 && named.is_empty()
-            || kill.state == job.base.number();
-        listed
-            && of_user
-            && state
-            && !job.base.is_terminal()
-            && same(&kill.job_name, &spec.name)
-            && same(&kill.partition, &job.partition)
-            && same(&kill.account, spec.account.as_deref().unwrap_or(""))
-            && same(&kill.qos, spec.qos.as_deref().unwrap_or(""))
-    };
-    let mine = cluster.jobs().filter(fits).filter(|job| asker.may_change(job, settings));
-    let ids: Vec<JobId> = mine.map(|job| job.id).collect();
-    let command = |job: &JobId| {
-        let (signal, flags) = (kill.signal, kill.flags);
-        Box::new(Command::Kill { at: now, job: *job, by, signal, flags })
-    };
-    Ok(Answer::ProposeMany(ids.iter().map(command).collect(), Gather::Killed(ids)))
+    let spec = &job.spec;
+    let of_user = kill.user_id == NO_VAL || kill.user_id == spec.uid;
+    let state = kill.state == NO_VAL
+        || kill.state == 0 && kill.jobs.is_empty()
+        || kill.state == job.base.number();
+    of_user
+        && state
+        && !job.base.is_terminal()
+        && same(&kill.job_name, &spec.name)
+        && same(&kill.partition, &job.partition)
+        && same(&kill.account, spec.account.as_deref().unwrap_or(""))
+        && same(&kill.qos, spec.qos.as_deref().unwrap_or(""))
 }
 
 /// The reply once several commands are committed; `replies` stand in the commands' order.
 pub fn committed_many(gather: &Gather, replies: &[Reply]) -> Message {
     let errno = |reply: &Reply| match reply {
         Reply::Refused(refusal) => refusal.errno.number(),
+        Reply::Tasks { outcomes, .. } => {
+            let refusals = outcomes.iter().filter_map(|outcome| outcome.refusal.as_ref());
+            refusals.map(|refusal| refusal.errno.number()).max().unwrap_or(0)
+        }
         _ => WireErrno::SLURM_SUCCESS.0,
     };
     let jobs = match gather {
@@ -433,18 +490,19 @@ fn requeue_job(
     now: Time,
 ) -> Result<Answer, Refused> {
     let named = requeue.job_id_str.as_deref().filter(|text| !text.is_empty());
-    let job = match named {
-        Some(text) => update::job_named(text)?,
-        None => JobId(requeue.job.0.job_id),
+    let target = match named {
+        Some(text) => Target::parse(text, cluster.settings().array_size_max())?,
+        None => Target::number(requeue.job.0.job_id),
     };
-    let job = own(asker, cluster, job)?.id;
+    let (found, _) = own_target(asker, cluster, &target)?;
     let flags = RequeueFlags {
         hold: requeue.flags & (JOB_REQUEUE_HOLD | JOB_SPECIAL_EXIT) != 0,
         special_exit: requeue.flags & JOB_SPECIAL_EXIT != 0,
         incomplete_only: requeue.flags & JOB_INCOMPLETE != 0,
     };
-    let by = asker.actor(cluster.settings());
-    Ok(Answer::Propose(Box::new(Command::Requeue { at: now, job, by, flags }), Then::Code))
+    let act = TaskAct::Requeue(flags);
+    let (command, then) = found.command(now, asker.actor(cluster.settings()), act);
+    Ok(Answer::Propose(Box::new(command), then))
 }
 
 fn jobs(tables: &Tables<'_>, wanted: impl Fn(&Job) -> bool) -> Answer {
@@ -457,16 +515,30 @@ fn jobs(tables: &Tables<'_>, wanted: impl Fn(&Job) -> bool) -> Answer {
     }))
 }
 
+/// A job, or everything of an array.
+fn records(tables: &Tables<'_>, id: JobId) -> Answer {
+    let array = tables.cluster.array(id);
+    let ids = array.map_or_else(|| vec![id], |array| array.records.iter().copied().collect());
+    let jobs = ids.iter().filter_map(|id| tables.cluster.job(*id)).map(|job| tables.job(job));
+    let last_update = UnixTime(tables.now.secs());
+    let (last_backfill, jobs) = (UnixTime(0), jobs.collect());
+    Answer::Reply(Message::ResponseJobInfo(JobInfoMsg { last_update, last_backfill, jobs }))
+}
+
 fn job_states(
     cluster: &Cluster,
     wanted: &[flurm_wire::messages::SelectedJob],
     sight: Sight<'_>,
 ) -> Answer {
-    let named = |job: &Job| wanted.is_empty() || wanted.iter().any(|ask| ask.job_id == job.id.0);
+    let asked = |ask: &flurm_wire::messages::SelectedJob, job: &Job| {
+        let Some(array) = &job.array else { return ask.job_id == job.id.0 };
+        let task = ask.array_task_id;
+        let whole = task == NO_VAL || array.task == Some(task) || array.undivided.contains(task);
+        ask.job_id == job.id.0 || (ask.job_id == array.job.0 && whole)
+    };
+    let named = |job: &Job| wanted.is_empty() || wanted.iter().any(|ask| asked(ask, job));
     let listed = |job: &&Job| named(job) && sight.job(job);
-    let state =
-        |job: &Job| JobState { job_id: job.id.0, state: job.state_number(), ..JobState::default() };
-    let jobs = cluster.jobs().filter(listed).map(state).collect();
+    let jobs = cluster.jobs().filter(listed).map(crate::array_view::state).collect();
     Answer::Reply(Message::ResponseJobState(JobStateResponse { jobs }))
 }
 

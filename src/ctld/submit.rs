@@ -7,8 +7,8 @@ use std::sync::Arc;
 use flurm_base::Time;
 use flurm_base::hostlist::Hostlist;
 use flurm_model::{
-    Batch, Errno, JobSpec, Limit, Mail, Memory, NodeName, OpenMode, PartitionName, Requests,
-    Sharing, Size, Streams, Warning,
+    ArrayRequest, Batch, Errno, JobSpec, Limit, Mail, Memory, NodeName, OpenMode, PartitionName,
+    Requests, Sharing, Size, Streams, TaskSet, Warning,
 };
 use flurm_wire::records::JobDesc;
 use flurm_wire::{INFINITE, NO_VAL, NO_VAL16, NO_VAL64, UnixTime};
@@ -49,6 +49,8 @@ pub struct Submitter<'a> {
     pub privileged: bool,
     /// Protocol number of the client's release.
     pub client_release: u16,
+    /// `MaxArraySize`.
+    pub array_size_max: u32,
 }
 
 /// Translates a batch submission.
@@ -100,13 +102,35 @@ pub fn batch_job(desc: &JobDesc, submitter: &Submitter<'_>) -> Result<JobSpec, R
         warning: warning(desc),
         reboot: false,
         wait_all_nodes: flag(desc.wait_all_nodes),
-        immediate: desc.immediate == 1,
+        // As in Slurm, an array may always wait.
+        immediate: desc.immediate == 1 && text(&desc.array_inx).is_none(),
         requests: requests(desc),
         submit_host: text(&desc.alloc_node).or_else(|| submit_host(desc)),
         submit_line: text(&desc.submit_line),
         alloc_sid: number(desc.alloc_sid).unwrap_or(0),
         client_release: submitter.client_release,
+        array: array(desc, submitter.array_size_max)?,
     })
+}
+
+/// `--array`: tasks, and how many may run at once behind a percent sign.
+fn array(desc: &JobDesc, size_max: u32) -> Result<Option<ArrayRequest>, Refused> {
+    let Some(text) = text(&desc.array_inx) else { return Ok(None) };
+    let refuse = |why: String| Refused::because(Errno::InvalidArray.number(), why);
+    if size_max == 0 {
+        return Err(refuse("MaxArraySize is 0".into()));
+    }
+    let (list, most) = match text.split_once('%') {
+        None => (text.as_str(), None),
+        Some((list, most)) => {
+            let number = most.parse::<u32>();
+            (list, Some(number.map_err(|_| refuse(format!("{most:?} is no number of tasks")))?))
+        }
+    };
+    let tasks = TaskSet::parse(list, size_max).map_err(refuse)?;
+    let step = list.split_once(':').and_then(|(_, rest)| rest.split(',').next());
+    let step = step.and_then(|step| step.parse().ok()).unwrap_or(1);
+    Ok(Some(ArrayRequest { tasks, running_max: most.filter(|most| *most > 0), step }))
 }
 
 /// Requests that FLURM does not serve are refused, with Slurm's error where Slurm has one for a
@@ -135,7 +159,6 @@ fn refuse_what_is_not_done(desc: &JobDesc) -> Result<(), Refused> {
         return Err(Refused::because(RESERVATION_INVALID, text));
     }
     let unsupported = [
-        (asked(&desc.array_inx), "--array"),
         (asked(&desc.dependency), "--dependency"),
         (asked(&desc.burst_buffer), "--bb"),
         (asked(&desc.container), "--container"),

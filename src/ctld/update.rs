@@ -1,35 +1,22 @@
 //! `scontrol update job`, hold and release: a sparse job description becomes changes.
 
-use flurm_base::JobId;
-use flurm_model::{Errno, JobChanges, PartitionName, PriorityChange};
+use flurm_model::{Cluster, Errno, JobChanges, PartitionName, PriorityChange};
 use flurm_wire::records::JobDesc;
 use flurm_wire::{INFINITE, NO_VAL, NO_VAL16};
 
 use crate::refused::Refused;
 use crate::submit::{NICE_OFFSET, count, flag, limit, memory, nodes, number, sharing, time};
+use crate::target::Target;
 
 /// `alloc_sid` that makes a hold the user's (slurm.h, `ALLOC_SID_USER_HOLD`).
 const ALLOC_SID_USER_HOLD: u32 = 2;
 
-/// The job that a text names: a number. Array tasks and components are other jobs' business.
-pub(crate) fn job_named(text: &str) -> Result<JobId, Refused> {
-    let number = text.trim().parse::<u32>().ok().filter(|number| *number != 0);
-    if let Some(number) = number {
-        return Ok(JobId(number));
-    }
-    let shaped = text.contains('_') || text.contains('+') || text.contains('[');
-    if shaped {
-        let text = format!("{text}: arrays and heterogeneous jobs are not supported");
-        return Err(Refused::because(Errno::NotSupported.number(), text));
-    }
-    Err(Errno::InvalidJobId.into())
-}
-
-/// The job that an update is about.
-pub(crate) fn job_of(desc: &JobDesc) -> Result<JobId, Refused> {
+/// The jobs that an update is about.
+pub(crate) fn target_of(desc: &JobDesc, cluster: &Cluster) -> Result<Target, Refused> {
+    let size_max = cluster.settings().array_size_max();
     match (&desc.job_id_str, desc.job_number()) {
-        (Some(text), _) if !text.is_empty() => job_named(text),
-        (_, Some(number)) => Ok(JobId(number)),
+        (Some(text), _) if !text.is_empty() => Target::parse(text, size_max),
+        (_, Some(number)) => Ok(Target::number(number)),
         (_, None) => Err(Errno::InvalidJobId.into()),
     }
 }
@@ -77,13 +64,13 @@ pub(crate) fn changes(desc: &JobDesc, privileged: bool) -> Result<JobChanges, Re
         wckey: given(&desc.wckey),
         mail_types: None,
         mail_user: None,
+        array_running_max: throttle(desc)?,
     })
 }
 
 fn refuse_what_is_not_done(desc: &JobDesc) -> Result<(), Refused> {
     let asked = |value: &Option<String>| value.as_ref().is_some_and(|text| !text.is_empty());
     let unsupported = [
-        (asked(&desc.array_inx), "ArrayTaskThrottle"),
         (asked(&desc.dependency), "Dependency"),
         (asked(&desc.burst_buffer), "BurstBuffer"),
         (asked(&desc.licenses), "Licenses"),
@@ -146,6 +133,13 @@ fn node_list(
         None => Ok(None),
         Some(_) => nodes(value, key).map(Some),
     }
+}
+
+/// `ArrayTaskThrottle`.
+fn throttle(desc: &JobDesc) -> Result<Option<u32>, Refused> {
+    let Some(text) = desc.array_inx.as_deref() else { return Ok(None) };
+    let number = text.trim_start_matches('%').parse().ok();
+    number.map(Some).ok_or_else(|| Errno::InvalidArray.into())
 }
 
 fn range(min: u32, max: u32) -> Option<(u32, Option<u32>)> {

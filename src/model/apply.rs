@@ -83,6 +83,9 @@ impl Cluster {
             }
             Command::Purge { at } => Ok(self.purge(*at, events)),
             Command::Warn { at, job, attempt } => Ok(self.warn(*at, *job, *attempt, events)),
+            Command::OfTasks { at, by, array, tasks, act } => {
+                self.of_tasks(*at, *by, *array, tasks.as_ref(), act, events)
+            }
         }
     }
 

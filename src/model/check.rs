@@ -46,6 +46,8 @@ impl Cluster {
         })?;
         let waits = job.base == JobBase::Pending && !completing;
         ensure(!waits || job.allocation.is_none(), || String::from("waits with an allocation"))?;
+        let tasks = job.tasks_waiting();
+        ensure(tasks == 0 || !runs && !completing, || String::from("undivided tasks run"))?;
         let launches = job.launch != Launch::None;
         ensure(!launches || (runs && job.is_batch()), || String::from("a launch without a run"))?;
         ensure(job.signals.is_empty() || runs, || String::from("signals for what does not run"))?;

@@ -92,6 +92,12 @@ impl Cluster {
         self.jobs.get(&id)
     }
 
+    /// The records of a job array: the tasks that have one of their own, and the one that stands
+    /// for all others.
+    pub fn array(&self, array: JobId) -> Option<&crate::ArrayUse> {
+        self.index.arrays.get(&array)
+    }
+
     /// The number that the next submission gets.
     pub fn job_id_next(&self) -> u32 {
         self.job_id_next

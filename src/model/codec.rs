@@ -2,14 +2,34 @@
 //! encoding of `flurm_base::codec`.
 //!
 //! Formats that were ever released stay readable: `FORMAT_VERSION` grows with every change of a
-//! stored type, and `decode` translates what is older.
+//! stored type. New variants and new fields go at the end, and a new field says with [`since`] in
+//! which version it came.
+
+use std::cell::Cell;
 
 use flurm_base::codec;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The version of the bytes that this release writes.
-pub const FORMAT_VERSION: u8 = 1;
+pub const FORMAT_VERSION: u8 = 2;
+/// The oldest version that is still read.
+const FORMAT_OLDEST: u8 = 1;
+
+thread_local! {
+    /// The version of the bytes that are being decoded: a field that came later asks for it.
+    static READING: Cell<u8> = const { Cell::new(FORMAT_VERSION) };
+}
+
+/// A field that exists since format `SINCE`; older bytes hold nothing of it and give its default.
+/// `#[serde(deserialize_with = "crate::codec::since::<2, _, _>")]`, at the end of its struct.
+pub(crate) fn since<'de, const SINCE: u8, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    if READING.get() < SINCE { Ok(T::default()) } else { T::deserialize(deserializer) }
+}
 
 /// Begins a command.
 pub(crate) const KIND_COMMAND: u8 = 0xC1;
@@ -64,8 +84,11 @@ pub(crate) fn decode<T: DeserializeOwned>(kind: u8, bytes: &[u8]) -> Result<T, C
     if found != kind {
         return Err(CodecError::Kind { found: Some(found) });
     }
-    if version != FORMAT_VERSION {
+    if !(FORMAT_OLDEST..=FORMAT_VERSION).contains(&version) {
         return Err(CodecError::Version { found: version });
     }
-    codec::decode(body).map_err(CodecError::Content)
+    READING.set(version);
+    let decoded = codec::decode(body).map_err(CodecError::Content);
+    READING.set(FORMAT_VERSION);
+    decoded
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Config, JobSpec, Limit, Memory, NodeFacts, NodeName, PartitionConf, PartitionName, Reason,
-    Refusal, Sharing,
+    Refusal, Sharing, TaskSet,
 };
 
 /// Who asks. Whether they may is decided before a command is proposed; who they are decides what
@@ -142,6 +142,9 @@ pub struct JobChanges {
     pub mail_types: Option<u16>,
     /// `MailUser`.
     pub mail_user: Option<String>,
+    /// `ArrayTaskThrottle`; 0 lifts the limit.
+    #[serde(deserialize_with = "crate::codec::since::<2, _, _>")]
+    pub array_running_max: Option<u32>,
 }
 
 /// What an operator does to a node's state.
@@ -434,6 +437,44 @@ pub enum Command {
         /// The attempt.
         attempt: AttemptId,
     },
+    /// Tasks of a job array are changed, requeued or signalled.
+    OfTasks {
+        /// When.
+        at: Time,
+        /// By whom.
+        by: Actor,
+        /// The array.
+        array: JobId,
+        /// Which of its tasks; `None` is the whole array.
+        tasks: Option<TaskSet>,
+        /// What.
+        act: TaskAct,
+    },
+}
+
+/// What is done to tasks of an array.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TaskAct {
+    /// Changed, held or released.
+    Update(Box<JobChanges>),
+    /// Queued to run again.
+    Requeue(RequeueFlags),
+    /// Signalled; SIGKILL without flags ends them.
+    Kill {
+        /// The signal.
+        signal: u16,
+        /// Slurm's `KILL_*` flags.
+        flags: u16,
+    },
+}
+
+/// What became of some tasks of an array.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskOutcome {
+    /// The tasks.
+    pub tasks: TaskSet,
+    /// Why not; `None` where it was done.
+    pub refusal: Option<Refusal>,
 }
 
 /// Why a start was not done.
@@ -481,6 +522,13 @@ pub enum Reply {
     Stale,
     /// Not done.
     Refused(Refusal),
+    /// What became of the tasks of an array.
+    Tasks {
+        /// The array.
+        array: JobId,
+        /// In order of the tasks.
+        outcomes: Vec<TaskOutcome>,
+    },
 }
 
 /// What changed. Whoever waits is told; the state itself says what to do.

@@ -1,8 +1,8 @@
 //! Stored bytes: what a release wrote, every later one reads.
 //!
-//! `golden/v1.txt` holds a name and the bytes, in hexadecimal, of a command of every kind and of a
-//! snapshot. When a stored type changes, `FORMAT_VERSION` grows, a new file is added, and the old
-//! one must still be read.
+//! `golden/v1.txt` and its successors hold a name and the bytes, in hexadecimal, of a command of
+//! every kind and of a snapshot. When a stored type changes, `FORMAT_VERSION` grows, a new file is
+//! added, and the old ones must still be read.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,20 @@ use flurm_base::{AttemptId, JobId, RequestKey, Time, hex};
 
 use crate::kit::{ALICE, Kit, ROOT, config, facts, name, spec};
 use crate::{
-    BatchEnd, Cluster, CodecError, Command, DownCause, JobChanges, Limit, NodeChanges,
-    NodeStateChange, PartitionName, Placement, PriorityChange, Reason, RequeueFlags, Start,
+    ArrayRequest, BatchEnd, Cluster, CodecError, Command, DownCause, FORMAT_VERSION, JobChanges,
+    JobSpec, Limit, NodeChanges, NodeStateChange, PartitionName, Placement, PriorityChange, Reason,
+    RequeueFlags, Start, TaskAct, TaskSet,
 };
 
-const GOLDEN: &str = include_str!("golden/v1.txt");
+/// What each version wrote, oldest first; the last one is written today.
+const GOLDEN: [&str; 2] = [include_str!("golden/v1.txt"), include_str!("golden/v2.txt")];
 
-fn golden() -> BTreeMap<&'static str, Vec<u8>> {
+fn golden(version: usize) -> BTreeMap<&'static str, Vec<u8>> {
     let entry = |line: &'static str| {
         let (name, bytes) = line.split_once(' ').expect("a name and bytes");
         (name, hex::decode(bytes).expect("hexadecimal"))
     };
-    GOLDEN.lines().map(entry).collect()
+    GOLDEN[version - 1].lines().map(entry).collect()
 }
 
 /// One command of every kind.
@@ -53,7 +55,20 @@ fn commands() -> Vec<(&'static str, Command)> {
     all.push(("time_limit_reached", Command::TimeLimitReached { at, job, attempt }));
     all.push(("warn", Command::Warn { at, job, attempt }));
     all.push(("purge", Command::Purge { at }));
+    all.extend(arrays(at));
     all
+}
+
+fn arrays(at: Time) -> Vec<(&'static str, Command)> {
+    let tasks = TaskSet::parse("1-7:2,20", 1001).expect("a good list");
+    let array = Some(ArrayRequest { tasks: tasks.clone(), running_max: Some(2), step: 2 });
+    let spec = Box::new(JobSpec { array, ..spec() });
+    let act = TaskAct::Kill { signal: 9, flags: 0 };
+    let (by, array) = (ALICE, JobId(7));
+    vec![
+        ("submit_array", Command::Submit { at, key: None, by, spec }),
+        ("of_tasks", Command::OfTasks { at, by, array, tasks: Some(tasks), act }),
+    ]
 }
 
 fn people(at: Time, job: JobId) -> Vec<(&'static str, Command)> {
@@ -128,25 +143,44 @@ fn cluster() -> Cluster {
 
 #[test]
 fn every_kind_of_command_keeps_its_bytes() {
-    let golden = golden();
+    let golden = golden(GOLDEN.len());
+    let mut differing = String::new();
     for (name, command) in commands() {
         let bytes = command.encode();
-        let stored = golden.get(name).cloned().unwrap_or_default();
-        assert!(bytes == stored, "the bytes of a command differ:\n{name} {}", hex::encode(&bytes));
-        assert_eq!(Command::decode(&stored), Ok(command));
+        assert_eq!(Command::decode(&bytes), Ok(command));
+        if golden.get(name) != Some(&bytes) {
+            differing.push_str(&format!("\n{name} {}", hex::encode(&bytes)));
+        }
     }
+    assert!(differing.is_empty(), "the bytes of commands differ:{differing}");
     assert_eq!(golden.len(), commands().len() + 1, "and one snapshot");
 }
 
 #[test]
 fn a_snapshot_keeps_its_bytes() {
     let bytes = cluster().snapshot();
-    let stored = golden().remove("snapshot").unwrap_or_default();
+    let stored = golden(GOLDEN.len()).remove("snapshot").unwrap_or_default();
     assert!(bytes == stored, "the bytes of a snapshot differ:\nsnapshot {}", hex::encode(&bytes));
     let restored = Cluster::restore(&stored).expect("it is readable");
     assert!(restored == cluster());
     assert_eq!(restored.check(), Ok(()));
     assert_eq!(restored.outstanding().count(), 2);
+}
+
+#[test]
+fn what_older_versions_wrote_is_read() {
+    let today: BTreeMap<&str, Command> = commands().into_iter().collect();
+    for version in 1..GOLDEN.len() {
+        for (name, bytes) in golden(version) {
+            if name == "snapshot" {
+                let restored = Cluster::restore(&bytes).expect("it is readable");
+                assert!(restored == cluster(), "the snapshot of version {version}");
+                continue;
+            }
+            let read = Command::decode(&bytes);
+            assert_eq!(read.as_ref(), Ok(&today[name]), "{name} of version {version}");
+        }
+    }
 }
 
 #[test]
@@ -161,8 +195,9 @@ fn an_unknown_kind_of_command_is_an_error_and_not_skipped() {
 fn a_newer_format_and_foreign_bytes_are_told_apart() {
     let bytes = Command::Purge { at: Time(0) }.encode();
     let mut newer = bytes.clone();
-    newer[1] = 2;
-    assert_eq!(Command::decode(&newer), Err(CodecError::Version { found: 2 }));
+    newer[1] = FORMAT_VERSION + 1;
+    let found = FORMAT_VERSION + 1;
+    assert_eq!(Command::decode(&newer), Err(CodecError::Version { found }));
     assert_eq!(Cluster::restore(&bytes), Err(CodecError::Kind { found: Some(0xC1) }));
     assert_eq!(Command::decode(&[]), Err(CodecError::Kind { found: None }));
     let long = [bytes, vec![0]].concat();

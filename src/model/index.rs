@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use flurm_base::{JobId, RequestKey, Span, Time};
 
 use crate::{
-    Cluster, Job, JobBase, Launch, Limit, NodeName, NodeUse, Partition, PartitionName, Settings,
-    ShareState,
+    ArrayUse, Cluster, Job, JobBase, Launch, Limit, NodeName, NodeUse, Partition, PartitionName,
+    Settings, ShareState,
 };
 
 /// How many jobs of one user wait and run.
@@ -36,6 +36,9 @@ pub(crate) struct Index {
     pub(crate) node_order: Vec<NodeName>,
     pub(crate) partition_order: Vec<PartitionName>,
     pub(crate) members: BTreeMap<PartitionName, BTreeSet<NodeName>>,
+    pub(crate) arrays: BTreeMap<JobId, ArrayUse>,
+    /// Jobs, each task of an array that has no record of its own counted too.
+    pub(crate) jobs_with_tasks: u64,
 }
 
 impl Index {
@@ -82,6 +85,12 @@ impl Index {
 
     fn place(&mut self, job: &Job, over_time: Limit, add: bool) {
         let id = job.id;
+        crate::array::count(&mut self.arrays, job, add);
+        let records = u64::from(job.tasks_waiting().max(1));
+        self.jobs_with_tasks = match add {
+            true => self.jobs_with_tasks + records,
+            false => self.jobs_with_tasks - records,
+        };
         if job.is_startable() {
             put(&mut self.pending, (Reverse(job.priority), job.submit, id), add);
             if let Some(begin) = job.spec.begin {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flurm_base::{AttemptId, JobId, Span, Time};
 use serde::{Deserialize, Serialize};
 
-use crate::{JobSpec, Limit, NodeName, PartitionName, Reason};
+use crate::{JobArray, JobSpec, Limit, NodeName, PartitionName, Reason};
 
 /// A job's base state. Slurm's numbers in `number`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -275,6 +275,9 @@ pub struct Job {
     pub signals: Vec<SignalRequest>,
     /// Next signal's number.
     pub signal_next: u32,
+    /// The array it belongs to.
+    #[serde(deserialize_with = "crate::codec::since::<2, _, _>")]
+    pub array: Option<JobArray>,
 }
 
 impl Job {

@@ -163,7 +163,8 @@ impl Kit {
     pub(crate) fn starts(&mut self, id: JobId, nodes: &[&str]) {
         let start = self.start_of(id, nodes);
         let reply = self.schedule(vec![start]);
-        assert_eq!(reply, Reply::Scheduled { started: vec![id], refused: Vec::new() });
+        let Reply::Scheduled { started, refused } = reply else { panic!("{reply:?}") };
+        assert_eq!((started.len(), refused), (1, Vec::new()));
     }
 
     pub(crate) fn launches(&mut self, id: JobId, node: &str) -> Reply {

@@ -8,6 +8,8 @@
 mod act;
 mod amounts;
 mod apply;
+mod array;
+mod array_act;
 mod check;
 mod cluster;
 mod codec;
@@ -28,14 +30,16 @@ mod signals;
 mod spec;
 mod start;
 mod submit;
+mod task_set;
 mod update_job;
 
 pub use amounts::{Limit, Memory};
+pub use array::{ArrayRequest, ArrayUse, JobArray};
 pub use cluster::{Cluster, Updated};
 pub use codec::{CodecError, FORMAT_VERSION};
 pub use command::{
     Actor, Applied, BatchEnd, Command, DownCause, Event, JobChanges, NodeChanges, NodeStateChange,
-    Placement, PriorityChange, Reply, RequeueFlags, Start, StartRefusal,
+    Placement, PriorityChange, Reply, RequeueFlags, Start, StartRefusal, TaskAct, TaskOutcome,
 };
 pub use job::{
     Allocation, EndCause, Hold, Job, JobBase, JobFlags, Launch, Share, ShareState, SignalRequest,
@@ -48,7 +52,10 @@ pub use reason::Reason;
 pub use refusal::{Errno, Refusal};
 pub use settings::{Config, EnforcePartLimits, ReturnToService, Select, SelectUnit, Settings};
 pub use spec::{Batch, JobSpec, Mail, OpenMode, Requests, Sharing, Size, Streams, Warning};
+pub use task_set::TaskSet;
 
+#[cfg(test)]
+mod array_tests;
 #[cfg(test)]
 mod format_tests;
 #[cfg(test)]

@@ -96,6 +96,8 @@ errnos! {
     PartitionDown = 2101,
     /// ESLURM_INVALID_NODE_STATE_TRANSITION
     InvalidNodeStateTransition = 2180,
+    /// ESLURM_INVALID_ARRAY
+    InvalidArray = 2081,
 }
 
 /// Why a request is refused: goes back to the user in the reply.

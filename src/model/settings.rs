@@ -84,7 +84,24 @@ pub struct Settings {
     pub config_overrides: bool,
     /// Launch failures in a row after which a job is held (`max_batch_requeue`).
     pub batch_requeue_max: u16,
+    /// `MaxArraySize`: array tasks are numbered below it; 0 takes no arrays. `None` where an older
+    /// log did not say: Slurm's 1001.
+    #[serde(deserialize_with = "crate::codec::since::<2, _, _>")]
+    pub array_size_max: Option<u32>,
+    /// `SchedulerParameters=max_array_tasks`.
+    #[serde(deserialize_with = "crate::codec::since::<2, _, _>")]
+    pub array_tasks_max: Option<u32>,
 }
+
+impl Settings {
+    /// `MaxArraySize`.
+    pub fn array_size_max(&self) -> u32 {
+        self.array_size_max.unwrap_or(ARRAY_SIZE_MAX)
+    }
+}
+
+/// Slurm's default of `MaxArraySize`.
+const ARRAY_SIZE_MAX: u32 = 1001;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -104,6 +121,8 @@ impl Default for Settings {
             select: Select { unit: SelectUnit::Core, memory: true },
             config_overrides: false,
             batch_requeue_max: 5,
+            array_size_max: None,
+            array_tasks_max: None,
         }
     }
 }

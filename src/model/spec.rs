@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flurm_base::Time;
 use serde::{Deserialize, Serialize};
 
-use crate::{Limit, Memory, NodeName, PartitionName};
+use crate::{ArrayRequest, Limit, Memory, NodeName, PartitionName};
 
 /// How output files are opened, `--open-mode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -320,6 +320,9 @@ pub struct JobSpec {
     pub alloc_sid: u32,
     /// Slurm release of the submitting client, as its protocol number.
     pub client_release: u16,
+    /// `--array`.
+    #[serde(deserialize_with = "crate::codec::since::<2, _, _>")]
+    pub array: Option<ArrayRequest>,
 }
 
 impl Default for JobSpec {
@@ -363,6 +366,7 @@ impl Default for JobSpec {
             submit_line: None,
             alloc_sid: 0,
             client_release: 0,
+            array: None,
         }
     }
 }

@@ -22,10 +22,13 @@ impl Cluster {
         let mut refused = Vec::new();
         for start in starts {
             match self.check_start(at, start) {
-                Ok(()) => {
-                    self.start(at, start, events);
-                    started.push(start.job);
-                }
+                Ok(()) => match self.take_task(at, start, events) {
+                    Ok(start) => {
+                        self.start(at, &start, events);
+                        started.push(start.job);
+                    }
+                    Err(refusal) => refused.push((start.job, refusal)),
+                },
                 Err(refusal) => {
                     flurm_base::sometimes!("a start was refused because the state had moved on");
                     self.starts_refused = self.starts_refused.saturating_add(1);
@@ -55,7 +58,7 @@ impl Cluster {
     fn check_start(&self, at: Time, start: &Start) -> Result<(), StartRefusal> {
         let job = self.jobs.get(&start.job).ok_or(StartRefusal::NotPending)?;
         let waits = job.is_startable() && job.attempt == start.attempt && job.hold == Hold::None;
-        if !waits || job.spec.begin.is_some_and(|begin| begin > at) {
+        if !waits || job.spec.begin.is_some_and(|begin| begin > at) || self.array_is_full(job) {
             return Err(StartRefusal::NotPending);
         }
         let partition = self.partitions.get(&start.partition).ok_or(StartRefusal::Partition)?;

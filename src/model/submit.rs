@@ -7,8 +7,9 @@ use flurm_base::{JobId, RequestKey, Span, Time};
 use crate::apply::{Events, Outcome, PRIORITY_MAX};
 use crate::cluster::Accepted;
 use crate::{
-    Actor, Cluster, EnforcePartLimits, Errno, Event, Hold, Job, JobBase, JobFlags, JobSpec, Launch,
-    Limit, Memory, Partition, PartitionConf, PartitionName, Reason, Refusal, Reply,
+    Actor, Cluster, EnforcePartLimits, Errno, Event, Hold, Job, JobArray, JobBase, JobFlags,
+    JobSpec, Launch, Limit, Memory, Partition, PartitionConf, PartitionName, Reason, Refusal,
+    Reply,
 };
 
 /// How many request keys are remembered; older ones go first.
@@ -31,7 +32,9 @@ impl Cluster {
             let (job, attempt) = (earlier.job, earlier.attempt);
             return Ok(Reply::Submitted { job, attempt, repeated: true });
         }
-        if self.jobs.len() >= self.settings.job_count_max as usize {
+        let tasks = spec.array.as_ref().map_or(1, |array| u64::from(array.tasks.count()));
+        let most = u64::from(self.settings.job_count_max);
+        if self.index.jobs_with_tasks + tasks > most {
             let text = format!("the cluster keeps {} jobs at most", self.settings.job_count_max);
             return Err(Refusal::new(Errno::MaxJobCount, text));
         }
@@ -104,6 +107,7 @@ impl Cluster {
             failed_node: None,
             signals: Vec::new(),
             signal_next: 0,
+            array: spec.array.as_ref().map(|array| JobArray::new(id, array)),
             spec: Arc::new(spec),
         }
     }
@@ -167,6 +171,7 @@ impl Cluster {
         }
         check_shape(&spec)?;
         check_times(at, &spec)?;
+        self.check_array(&spec)?;
         self.check_limits(&spec, &partitions)?;
         Ok(spec)
     }
@@ -238,14 +243,15 @@ impl Cluster {
     }
 
     /// The next free number. Numbers start again at the first one when the last one is used.
-    fn next_job_id(&mut self) -> Result<JobId, Refusal> {
+    pub(crate) fn next_job_id(&mut self) -> Result<JobId, Refusal> {
         let (first, last) = (self.settings.job_id_first.max(1), self.settings.job_id_max);
         let mut candidate = self.job_id_next;
-        for _ in 0..=self.jobs.len() {
+        for _ in 0..=self.jobs.len() + self.index.arrays.len() {
             if candidate < first || candidate > last {
                 candidate = first;
             }
-            if !self.jobs.contains_key(&JobId(candidate)) {
+            let id = JobId(candidate);
+            if !self.jobs.contains_key(&id) && !self.index.arrays.contains_key(&id) {
                 self.job_id_next = candidate.saturating_add(1);
                 return Ok(JobId(candidate));
             }

@@ -56,6 +56,9 @@ impl Cluster {
             if let Some((before, nice)) = nice {
                 change_nice(job, before, nice);
             }
+            if let (Some(most), Some(array)) = (changes.array_running_max, &mut job.array) {
+                array.running_max = Some(most).filter(|most| *most > 0);
+            }
             reconsider(job, at);
         });
         if let Some(priority) = changes.priority {
@@ -230,6 +233,7 @@ fn changes_request(changes: &JobChanges) -> bool {
         requeue: changes.requeue,
         mail_types: changes.mail_types,
         mail_user: changes.mail_user.clone(),
+        array_running_max: changes.array_running_max,
         ..JobChanges::default()
     };
     *changes != others

@@ -68,6 +68,8 @@ pub(crate) fn add_job(
     let size = Size { tasks: Some(tasks), cpus_min: tasks, memory, ..Size::default() };
     let mut spec = JobSpec { size, ..JobSpec::default() };
     let mut view = JobView {
+        tasks: 1,
+        tasks_startable: 1,
         id: JobId(number),
         attempt: AttemptId(u64::from(number)),
         spec: Arc::new(JobSpec::default()),

@@ -156,7 +156,8 @@ struct Pass<'a> {
     nodes: Vec<NodeView>,
     /// The same nodes with nothing on them.
     vacant: Vec<NodeView>,
-    started: BTreeSet<JobId>,
+    /// How many tasks of each job start; a job is one.
+    started: BTreeMap<JobId, u32>,
     blocked: BTreeSet<&'a str>,
     reserved: BTreeSet<usize>,
     candidates: BTreeMap<&'a str, Candidates>,
@@ -176,7 +177,7 @@ impl<'a> Pass<'a> {
             snapshot,
             nodes: snapshot.nodes.clone(),
             vacant,
-            started: BTreeSet::new(),
+            started: BTreeMap::new(),
             blocked: BTreeSet::new(),
             reserved: BTreeSet::new(),
             candidates: BTreeMap::new(),
@@ -188,7 +189,12 @@ impl<'a> Pass<'a> {
     }
 
     fn consider(&mut self, job: &'a JobView, partition: &'a PartitionView) {
-        if self.started.contains(&job.id) {
+        let started = self.started.get(&job.id).copied().unwrap_or(0);
+        if started >= job.tasks {
+            return;
+        }
+        if started >= job.tasks_startable {
+            self.explain(job, Reason::ArrayTaskLimit, String::new());
             return;
         }
         if let Some(reason) = self.waits_for(job, partition) {
@@ -204,12 +210,24 @@ impl<'a> Pass<'a> {
             self.explain(job, Reason::BadConstraints, text);
             return;
         };
-        let candidates = self.candidates(partition);
-        let placed = place(&demand, &self.nodes, &candidates.nodes);
-        self.candidates.insert(partition.conf.name.as_str(), candidates);
-        match placed {
-            Some(placements) => self.start(job, partition, placements),
-            None => self.find_blocked(job, partition, &demand),
+        for _ in started..job.tasks_startable {
+            if self.starts.len() >= STARTS_MAX {
+                self.is_cut = true;
+                return;
+            }
+            let candidates = self.candidates(partition);
+            let placed = place(&demand, &self.nodes, &candidates.nodes);
+            self.candidates.insert(partition.conf.name.as_str(), candidates);
+            match placed {
+                Some(placements) => self.start(job, partition, placements),
+                None => {
+                    self.find_blocked(job, partition, &demand);
+                    return;
+                }
+            }
+        }
+        if job.tasks_startable < job.tasks {
+            self.explain(job, Reason::ArrayTaskLimit, String::new());
         }
     }
 
@@ -267,7 +285,7 @@ impl<'a> Pass<'a> {
             let planted = flurm_base::planted::is("model_grants_more_than_a_node_has");
             assert!(node.cpus_used <= node.cpus || planted, "a node was given out twice");
         }
-        self.started.insert(job.id);
+        *self.started.entry(job.id).or_default() += 1;
         self.reasons.remove(&job.id);
         self.starts.push(Start {
             job: job.id,
@@ -333,7 +351,9 @@ impl<'a> Pass<'a> {
 
     fn finish(mut self) -> Plan {
         let mut waiting = Vec::with_capacity(self.snapshot.pending.len());
-        for job in self.snapshot.pending.iter().filter(|job| !self.started.contains(&job.id)) {
+        let waits = |job: &&JobView| self.started.get(&job.id).is_none_or(|one| *one < job.tasks);
+        let waiting_jobs: Vec<&JobView> = self.snapshot.pending.iter().filter(waits).collect();
+        for job in waiting_jobs {
             let (reason, text) = match self.reasons.remove(&job.id) {
                 Some(why) => why,
                 None if self.is_cut => continue,

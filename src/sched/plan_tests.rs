@@ -326,3 +326,23 @@ fn a_pass_starts_a_bounded_number_of_jobs_and_the_next_goes_on() {
     assert_eq!((second.starts.len(), second.waiting.len()), (7, 1));
     assert_eq!(second.waiting[0].reason, Reason::Resources);
 }
+
+#[test]
+fn the_tasks_of_an_array_start_as_far_as_there_is_room() {
+    let mut s = cluster(&[4]);
+    add_job(&mut s, 1, |job, _| (job.tasks, job.tasks_startable) = (6, 6));
+    add_job(&mut s, 1, |_, _| {});
+    let starts = plan(&s).starts;
+    assert_eq!(starts.iter().map(|start| start.job.0).collect::<Vec<_>>(), [1, 1, 1, 1]);
+    assert_eq!(line(&s), "1=Resources, 2=Priority");
+}
+
+#[test]
+fn an_array_at_its_own_limit_blocks_nobody() {
+    let mut s = cluster(&[4]);
+    add_job(&mut s, 1, |job, _| (job.tasks, job.tasks_startable) = (6, 2));
+    add_job(&mut s, 1, |job, _| (job.tasks, job.tasks_startable) = (6, 0));
+    add_job(&mut s, 1, |_, _| {});
+    assert_eq!(plan(&s).starts.len(), 3);
+    assert_eq!(line(&s), "1=JobArrayTaskLimit, 2=JobArrayTaskLimit, 3=n1:1");
+}

@@ -91,6 +91,10 @@ pub struct JobView {
     pub time_limit_fixed: bool,
     /// Why it was last said to wait.
     pub reason: Reason,
+    /// Array tasks that it stands for; 1 for a job.
+    pub tasks: u32,
+    /// How many of them may start: fewer where the array's own limit says so.
+    pub tasks_startable: u32,
 }
 
 /// What the planner sees of a cluster.
@@ -111,7 +115,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// Copies what matters out of a cluster.
     pub fn of(cluster: &Cluster, now: Time) -> Self {
-        let pending = cluster.pending().map(job_view).collect();
+        let pending = cluster.pending().map(|job| job_view(cluster, job)).collect();
         Self { pending, ..Self::hardware(cluster, now) }
     }
 
@@ -169,7 +173,7 @@ fn node_view(cluster: &Cluster, node: &Node) -> NodeView {
     }
 }
 
-fn job_view(job: &Job) -> JobView {
+fn job_view(cluster: &Cluster, job: &Job) -> JobView {
     JobView {
         id: job.id,
         attempt: job.attempt,
@@ -181,5 +185,7 @@ fn job_view(job: &Job) -> JobView {
         time_limit: job.time_limit,
         time_limit_fixed: job.time_limit_fixed,
         reason: job.reason,
+        tasks: job.tasks_waiting().max(1),
+        tasks_startable: cluster.startable_tasks(job),
     }
 }

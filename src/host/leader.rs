@@ -42,13 +42,16 @@ pub(crate) async fn run<E: Env>(controller: Controller<E>) {
         tracing::info!(term = leader.term, "this controller leads");
         lead(&controller, leader.term).await;
         tracing::info!(term = leader.term, "this controller no longer leads");
+        // A term ends because the status changed. Where nothing can change any more, because the log
+        // has stopped, there is nothing left to lead.
+        if !watch.changed().await {
+            return;
+        }
     }
 }
 
 async fn lead<E: Env>(controller: &Controller<E>, term: u64) {
-    if let Err(text) = configure(controller).await {
-        tracing::error!("could not put the configuration into the log: {text}");
-    }
+    configure_anew(controller).await;
     health::begin(controller, term);
     let mut orders = launcher::Orders::new(term);
     let mut planned = None;
@@ -56,6 +59,10 @@ async fn lead<E: Env>(controller: &Controller<E>, term: u64) {
     let mut watch = controller.raft().watch();
     while controller.leading() == Some(term) {
         let _ = watch.current();
+        if !controller.replica().cluster().is_configured() {
+            E::Rt::sleep(TROUBLE_PAUSE.get()).await;
+            configure_anew(controller).await;
+        }
         let duties = async {
             enforce(controller, began).await?;
             planned = plan(controller, planned).await?;
@@ -70,6 +77,14 @@ async fn lead<E: Env>(controller: &Controller<E>, term: u64) {
             Select2::First(false) => return,
             Select2::First(true) | Select2::Second(()) => {}
         }
+    }
+}
+
+/// What a new leader reads may be wrong or unreadable: an earlier leader's configuration stays then,
+/// and where there is none, the leader tries again.
+async fn configure_anew<E: Env>(controller: &Controller<E>) {
+    if let Err(text) = configure(controller).await {
+        tracing::error!("could not put the configuration into the log: {text}");
     }
 }
 

@@ -46,7 +46,7 @@ pub struct Status {
     /// The leader, as far as known here.
     pub leader: Option<Leader>,
     /// True while this member leads and has applied everything committed before its term: only then
-    /// does the state machine show all that earlier leaders acknowledged.
+    /// does the state machine show all that earlier leaders acknowledged. Never of one that stopped.
     pub ready: bool,
     /// Index of the last entry in the log.
     pub last_log: Option<u64>,
@@ -176,7 +176,9 @@ fn status_of<E: Env>(metrics: &Metrics<E>) -> Status {
     let leader = metrics.current_leader.map(|id| Leader { id, term });
     let role = role_of(metrics.state);
     let applied_own_term = metrics.last_applied.is_some_and(|id| id.leader_id.term == term);
-    let ready = leader == Some(Leader { id: metrics.id, term }) && applied_own_term;
+    // One that has stopped may still believe that it leads; whatever it were asked would fail at once.
+    let leads = leader == Some(Leader { id: metrics.id, term }) && metrics.running_state.is_ok();
+    let ready = leads && applied_own_term;
     Status {
         id: metrics.id,
         role,

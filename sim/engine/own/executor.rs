@@ -14,8 +14,11 @@ use crate::world::process::{self, ProcKey};
 use crate::world::trace::Kind;
 use crate::world::{self, Launcher, TaskFuture};
 
-/// Polls without any passing of time after which a world is stuck in a loop.
-const POLLS_AT_ONE_TIME_MAX: u64 = 3_000_000;
+/// Polls without any passing of time after which a world is stuck in a loop; beside as many for each
+/// task, since all nodes of a large world may start at once.
+const POLLS_AT_ONE_TIME_MAX: usize = 200_000;
+/// Polls of one task at one time that are no loop yet.
+const POLLS_OF_TASK_MAX: usize = 50;
 /// The body that `run` polls itself.
 const ROOT: u32 = u32::MAX;
 
@@ -179,7 +182,9 @@ pub(super) fn run<T>(main: impl Future<Output = T>) -> T {
                 poll_task(&next);
             }
             at_once += 1;
-            assert!(at_once < POLLS_AT_ONE_TIME_MAX, "tasks wake each other without end");
+            if POLLS_AT_ONE_TIME_MAX < at_once {
+                look_for_loop(at_once, &next);
+            }
         }
         at_once = 0;
         let advanced = world::with(|w| {
@@ -190,6 +195,16 @@ pub(super) fn run<T>(main: impl Future<Output = T>) -> T {
         assert!(advanced.is_some(), "everyone waits and nothing will ever happen");
         while world::fire_next() {}
     }
+}
+
+/// Ends a world in which time does not pass because tasks are always ready.
+fn look_for_loop(polls: usize, last: &TaskWaker) {
+    let (tasks, name) = EXECUTOR.with_borrow(|executor| {
+        let task = executor.slots.get(last.slot as usize).and_then(Option::as_ref);
+        (executor.slots.len(), task.map_or("another", |task| task.name))
+    });
+    let polls_max = POLLS_AT_ONE_TIME_MAX + tasks * POLLS_OF_TASK_MAX;
+    assert!(polls < polls_max, "tasks are ready without end, the last of them {name}");
 }
 
 /// Takes a ready task at random.

@@ -13,9 +13,13 @@ use std::process::ExitCode;
 use flurm_sim::runner;
 
 #[cfg(not(madsim))]
+mod allocator;
+#[cfg(not(madsim))]
 mod tripwires;
 
 fn main() -> ExitCode {
+    #[cfg(not(madsim))]
+    allocator::settle();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     runner::main(&arguments).into()
 }

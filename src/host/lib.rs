@@ -7,6 +7,7 @@ mod auth;
 mod auth_settings;
 #[cfg(test)]
 mod auth_tests;
+mod conf_files;
 pub mod configless;
 pub mod controller;
 mod frame_io;

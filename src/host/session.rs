@@ -303,7 +303,8 @@ async fn wait_for_leader<E: Env>(controller: &Controller<E>) {
     let news = async {
         while watch.current().leader == seen {
             if !watch.changed().await {
-                return;
+                // The log has stopped: there is no news any more, and only the pause ends the wait.
+                std::future::pending::<()>().await;
             }
         }
     };

@@ -1,12 +1,11 @@
 //! What every daemon reads when it starts: configuration, identities, credentials, addresses.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use flurm_base::{Span, Time};
-use flurm_conf::{Conf, Diagnostic, FILE_BYTES_MAX, FlurmConf};
+use flurm_conf::{Conf, FILE_BYTES_MAX, FlurmConf};
 use flurm_ctld::BuildFacts;
 use flurm_raft::{Config as RaftConfig, Member};
 use flurm_rt::{Clock, Env, Fs, Ident, Net};
@@ -15,10 +14,9 @@ use flurm_wire::{Message, Release};
 
 use crate::auth::Auth;
 use crate::auth_settings::{AuthSettings, Own, Role};
+use crate::conf_files::{read_conf, read_flurm_conf};
 use crate::rpc::{Controllers, Rpc};
 
-/// Files looked at while reading a configuration, includes counted.
-const READS_MAX: usize = 2 * flurm_conf::FILES_MAX;
 /// Files that configless clients and nodes get, beside slurm.conf and what it includes.
 const CONFIG_FILES: [&str; 5] =
     ["plugstack.conf", "topology.conf", "topology.yaml", "oci.conf", "cli_filter.lua"];
@@ -69,8 +67,8 @@ impl<E: Env> Setup<E> {
         Ok(Self {
             env,
             conf_path: conf_path.to_path_buf(),
-            conf: Arc::new(RwLock::new(Arc::new(conf))),
-            flurm: Arc::new(flurm),
+            conf: Arc::new(RwLock::new(conf)),
+            flurm,
             auth,
             slurm_uid,
             slurmd_uid,
@@ -170,7 +168,7 @@ impl<E: Env> Setup<E> {
     pub async fn reload(&self) -> Result<flurm_model::Config, String> {
         let conf = read_conf(&self.env, &self.conf_path).await?;
         let config = flurm_ctld::cluster_config(&conf, self.slurm_uid);
-        *self.conf.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(conf);
+        *self.conf.write().unwrap_or_else(PoisonError::into_inner) = conf;
         Ok(config)
     }
 
@@ -291,76 +289,4 @@ async fn resolve<E: Env>(env: &E, host: &str, port: u16) -> Result<SocketAddr, S
     let found = found.map_err(|error| format!("could not resolve {host}: {error}"))?;
     let first = found.iter().find(|addr| addr.is_ipv4()).or(found.first());
     first.copied().ok_or_else(|| format!("{host} has no address"))
-}
-
-/// Parsing is pure and asks for files by name, so files are read until it asks for no new one.
-async fn parse<E: Env, T>(
-    env: &E,
-    root: &str,
-    parse: impl Fn(flurm_conf::Loader<'_>) -> Result<T, Vec<Diagnostic>> + Send,
-) -> Result<T, String> {
-    let text = read_text(env, root).await;
-    let mut texts = BTreeMap::from([(root.to_owned(), text)]);
-    for _ in 0..READS_MAX {
-        let (parsed, missing) = try_parse(&texts, &parse);
-        let Some(path) = missing else { return parsed.map_err(joined) };
-        let text = read_text(env, &path).await;
-        texts.insert(path, text);
-    }
-    Err(format!("the configuration includes more than {READS_MAX} files"))
-}
-
-/// Parses from the texts read so far; the second value is the first file that was missing.
-fn try_parse<T>(
-    texts: &BTreeMap<String, Result<String, String>>,
-    parse: &impl Fn(flurm_conf::Loader<'_>) -> Result<T, Vec<Diagnostic>>,
-) -> (Result<T, Vec<Diagnostic>>, Option<String>) {
-    let missing = std::cell::RefCell::new(None);
-    let load = |path: &str| match texts.get(path) {
-        Some(text) => text.clone(),
-        None => {
-            missing.borrow_mut().get_or_insert_with(|| path.to_owned());
-            Err("not read yet".into())
-        }
-    };
-    let parsed = parse(&load);
-    (parsed, missing.into_inner())
-}
-
-async fn read_text<E: Env>(env: &E, path: &str) -> Result<String, String> {
-    let bytes = env.fs().read(Path::new(path), FILE_BYTES_MAX).await;
-    let bytes = bytes.map_err(|error| error.to_string())?;
-    String::from_utf8(bytes).map_err(|_| "the file is not text".into())
-}
-
-fn joined(diagnostics: Vec<Diagnostic>) -> String {
-    let lines: Vec<String> = diagnostics.iter().map(Diagnostic::to_string).collect();
-    lines.join("\n")
-}
-
-async fn read_conf<E: Env>(env: &E, path: &Path) -> Result<Conf, String> {
-    let root = path.to_string_lossy().into_owned();
-    let conf = parse(env, &root, |load| flurm_conf::parse(load, &root)).await?;
-    for warning in &conf.warnings {
-        tracing::warn!("{warning}");
-    }
-    Ok(conf)
-}
-
-async fn read_flurm_conf<E: Env>(
-    env: &E,
-    conf_path: &Path,
-    conf: &Conf,
-) -> Result<FlurmConf, String> {
-    let path = conf_path.with_file_name("flurm.conf");
-    let there = env.fs().open(&path, flurm_rt::OpenMode::Read).await.is_ok();
-    if !there {
-        return FlurmConf::without_file(conf).map_err(joined);
-    }
-    let root = path.to_string_lossy().into_owned();
-    let flurm = parse(env, &root, |load| FlurmConf::parse(load, &root, conf)).await?;
-    for warning in &flurm.warnings {
-        tracing::warn!("{warning}");
-    }
-    Ok(flurm)
 }

@@ -57,6 +57,7 @@ pub const KNOWN: &[(&str, &str)] = &[
         "a submission repeated after a restart is a second job",
     ),
     ("model_takes_any_epilog", "the end of an earlier attempt counts for the present one"),
+    ("model_takes_any_end_for_success", "a job that waits for another's success starts anyway"),
     ("model_takes_stale_reports", "a report about an earlier attempt ends the present one"),
     ("node_forgets_its_ledger", "a restarted node daemon does not know what it runs"),
     (

@@ -45,6 +45,8 @@ pub struct Conf {
     pub scheduler_type: String,
     /// `SchedulerParameters`.
     pub scheduler_parameters: Parameters,
+    /// `DependencyParameters`.
+    pub dependency_parameters: Parameters,
     /// `SelectType`.
     pub select_type: String,
     /// `SelectTypeParameters` as Slurm's bits.

@@ -257,6 +257,7 @@ impl Settler<'_> {
             },
             scheduler_type: text("SchedulerType"),
             scheduler_parameters: parameters("SchedulerParameters"),
+            dependency_parameters: parameters("DependencyParameters"),
             select_type: text("SelectType"),
             select_type_parameters: self.small("SelectTypeParameters"),
             priority_type: text("PriorityType"),

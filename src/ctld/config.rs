@@ -31,6 +31,8 @@ fn settings(conf: &Conf, slurm_uid: u32) -> Settings {
         job_count_max: jobs.count_max,
         job_age_min: conf.times.min_job_age,
         array_size_max: Some(jobs.array_size_max),
+        kill_invalid_dependency: conf.dependency_parameters.has("kill_invalid_depend")
+            || conf.scheduler_parameters.has("kill_invalid_depend"),
         array_tasks_max: conf
             .scheduler_parameters
             .number("max_array_tasks")

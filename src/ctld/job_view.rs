@@ -72,6 +72,7 @@ impl Tables<'_> {
             cpu_freq_min: given(requests.cpu_freq[0]),
             cpu_freq_max: given(requests.cpu_freq[1]),
             cpu_freq_gov: given(requests.cpu_freq[2]),
+            dependency: job.depends.as_ref().map(|depends| depends.to_string()),
             delay_boot: requests.delay_boot_s.unwrap_or(0),
             ..JobInfo::default()
         }

@@ -20,6 +20,8 @@ use crate::refused::Refused;
 pub(crate) const MEM_PER_CPU: u64 = 0x8000_0000_0000_0000;
 /// Zero of the nice value on the wire (slurm.h, `NICE_OFFSET`).
 pub(crate) const NICE_OFFSET: u32 = 0x8000_0000;
+const KILL_INV_DEP: u64 = 1 << 0;
+const NO_KILL_INV_DEP: u64 = 1 << 1;
 /// `--spread-job` among the job's flags (slurm.h).
 const SPREAD_JOB: u64 = 1 << 8;
 /// ESLURM_INVALID_GRES: what Slurm answers where no such generic resource is configured.
@@ -97,7 +99,7 @@ pub fn batch_job(desc: &JobDesc, submitter: &Submitter<'_>) -> Result<JobSpec, R
         contiguous: desc.contiguous == 1,
         requeue: flag(desc.requeue),
         kill_on_node_fail: flag(desc.kill_on_node_fail).unwrap_or(true),
-        kill_on_invalid_dependency: None,
+        kill_on_invalid_dependency: kills_on_invalid_dependency(desc),
         mail: Mail::default(),
         warning: warning(desc),
         reboot: false,
@@ -111,6 +113,15 @@ pub fn batch_job(desc: &JobDesc, submitter: &Submitter<'_>) -> Result<JobSpec, R
         client_release: submitter.client_release,
         array: array(desc, submitter.array_size_max)?,
     })
+}
+
+/// `--kill-on-invalid-dep` (slurm.h, `KILL_INV_DEP`, `NO_KILL_INV_DEP`).
+fn kills_on_invalid_dependency(desc: &JobDesc) -> Option<bool> {
+    match (desc.bitflags & KILL_INV_DEP != 0, desc.bitflags & NO_KILL_INV_DEP != 0) {
+        (true, _) => Some(true),
+        (false, true) => Some(false),
+        (false, false) => None,
+    }
 }
 
 /// `--array`: tasks, and how many may run at once behind a percent sign.
@@ -159,7 +170,6 @@ fn refuse_what_is_not_done(desc: &JobDesc) -> Result<(), Refused> {
         return Err(Refused::because(RESERVATION_INVALID, text));
     }
     let unsupported = [
-        (asked(&desc.dependency), "--dependency"),
         (asked(&desc.burst_buffer), "--bb"),
         (asked(&desc.container), "--container"),
         (asked(&desc.container_id), "--container-id"),
@@ -345,6 +355,7 @@ fn warning(desc: &JobDesc) -> Option<Warning> {
 fn requests(desc: &JobDesc) -> Requests {
     Requests {
         wckey: text(&desc.wckey),
+        dependency: text(&desc.dependency),
         extra: text(&desc.extra),
         tres_bind: text(&desc.tres_bind),
         tres_freq: text(&desc.tres_freq),

@@ -59,7 +59,7 @@ pub(crate) fn changes(desc: &JobDesc, privileged: bool) -> Result<JobChanges, Re
         contiguous: flag(desc.contiguous),
         requeue: flag(desc.requeue),
         licenses: None,
-        dependency: None,
+        dependency: given(&desc.dependency),
         reservation: None,
         wckey: given(&desc.wckey),
         mail_types: None,
@@ -71,7 +71,6 @@ pub(crate) fn changes(desc: &JobDesc, privileged: bool) -> Result<JobChanges, Re
 fn refuse_what_is_not_done(desc: &JobDesc) -> Result<(), Refused> {
     let asked = |value: &Option<String>| value.as_ref().is_some_and(|text| !text.is_empty());
     let unsupported = [
-        (asked(&desc.dependency), "Dependency"),
         (asked(&desc.burst_buffer), "BurstBuffer"),
         (asked(&desc.licenses), "Licenses"),
         (asked(&desc.reservation), "ReservationName"),

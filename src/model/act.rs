@@ -51,7 +51,13 @@ impl Cluster {
     }
 
     /// A waiting job is over at once; one that is being cleaned up stays so, but does not return.
-    fn cancel_pending(&mut self, at: Time, id: JobId, base: JobBase, events: &mut Events) -> Reply {
+    pub(crate) fn cancel_pending(
+        &mut self,
+        at: Time,
+        id: JobId,
+        base: JobBase,
+        events: &mut Events,
+    ) -> Reply {
         let cleaned = self.jobs[&id].allocation.is_some();
         flurm_base::sometimes!(cleaned, "a job was cancelled while its nodes cleaned up");
         self.change_job(at, id, |job, _| {

@@ -27,6 +27,16 @@ impl Cluster {
         let mut events = Vec::new();
         let outcome = self.dispatch(command, &mut events);
         let reply = outcome.unwrap_or_else(Reply::Refused);
+        // Whoever waits for a job learns of its start and its end, and so on from job to job.
+        let mut judged = 0;
+        while let Some(event) = events.get(judged) {
+            judged += 1;
+            if let Event::JobStarted(id, _) | Event::JobEnded(id, _) | Event::JobRequeued(id, _) =
+                *event
+            {
+                self.settle_dependents(self.updated.jobs, id, &mut events);
+            }
+        }
         let mut seen = BTreeSet::new();
         events.retain(|event| seen.insert(event.clone()));
         Applied { reply, events }

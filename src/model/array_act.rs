@@ -110,6 +110,7 @@ impl Cluster {
             assert!(!array.undivided.is_empty(), "the caller left some");
         });
         events.push(Event::JobChanged(id));
+        self.settle_dependents(at, id, events);
         None
     }
 

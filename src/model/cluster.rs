@@ -214,11 +214,15 @@ impl Cluster {
         (age.0 > 0).then(|| *ended + age)
     }
 
-    /// The earliest begin time among waiting jobs that is later than `now`: planning again then
-    /// can make a difference.
+    /// The earliest begin time, or time after another job's start, that a waiting job has and that
+    /// is later than `now`: planning again then can make a difference.
     pub fn begin_next(&self, now: Time) -> Option<Time> {
         let later = (now, JobId(u32::MAX));
-        self.index.begins.range(later..).map(|(at, _)| *at).find(|at| *at > now)
+        let next = |times: &std::collections::BTreeSet<(Time, JobId)>| {
+            times.range(later..).map(|(at, _)| *at).find(|at| *at > now)
+        };
+        let begin = next(&self.index.begins);
+        begin.into_iter().chain(next(&self.index.dependents.due)).min()
     }
 
     /// Everything that nodes are still to be told, in a fixed order: launches, terminations,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flurm_base::{JobId, RequestKey, Span, Time};
 
+use crate::dependents::Dependents;
 use crate::{
     ArrayUse, Cluster, Job, JobBase, Launch, Limit, NodeName, NodeUse, Partition, PartitionName,
     Settings, ShareState,
@@ -37,6 +38,7 @@ pub(crate) struct Index {
     pub(crate) partition_order: Vec<PartitionName>,
     pub(crate) members: BTreeMap<PartitionName, BTreeSet<NodeName>>,
     pub(crate) arrays: BTreeMap<JobId, ArrayUse>,
+    pub(crate) dependents: Dependents,
     /// Jobs, each task of an array that has no record of its own counted too.
     pub(crate) jobs_with_tasks: u64,
 }
@@ -86,6 +88,7 @@ impl Index {
     fn place(&mut self, job: &Job, over_time: Limit, add: bool) {
         let id = job.id;
         crate::array::count(&mut self.arrays, job, add);
+        self.dependents.count(job, add);
         let records = u64::from(job.tasks_waiting().max(1));
         self.jobs_with_tasks = match add {
             true => self.jobs_with_tasks + records,

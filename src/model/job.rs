@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flurm_base::{AttemptId, JobId, Span, Time};
 use serde::{Deserialize, Serialize};
 
-use crate::{JobArray, JobSpec, Limit, NodeName, PartitionName, Reason};
+use crate::{Dependencies, JobArray, JobSpec, Limit, NodeName, PartitionName, Reason};
 
 /// A job's base state. Slurm's numbers in `number`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -278,6 +278,9 @@ pub struct Job {
     /// The array it belongs to.
     #[serde(deserialize_with = "crate::codec::since::<2, _, _>")]
     pub array: Option<JobArray>,
+    /// What it still waits for of other jobs.
+    #[serde(deserialize_with = "crate::codec::since::<3, _, _>")]
+    pub depends: Option<Dependencies>,
 }
 
 impl Job {

@@ -15,6 +15,8 @@ mod cluster;
 mod codec;
 mod command;
 mod configure;
+mod dependency;
+mod dependents;
 mod index;
 mod job;
 mod life;
@@ -41,6 +43,7 @@ pub use command::{
     Actor, Applied, BatchEnd, Command, DownCause, Event, JobChanges, NodeChanges, NodeStateChange,
     Placement, PriorityChange, Reply, RequeueFlags, Start, StartRefusal, TaskAct, TaskOutcome,
 };
+pub use dependency::{Dependencies, Dependency, DependencyKind, DependencyState, DependencyTasks};
 pub use job::{
     Allocation, EndCause, Hold, Job, JobBase, JobFlags, Launch, Share, ShareState, SignalRequest,
 };
@@ -56,6 +59,8 @@ pub use task_set::TaskSet;
 
 #[cfg(test)]
 mod array_tests;
+#[cfg(test)]
+mod dependency_tests;
 #[cfg(test)]
 mod format_tests;
 #[cfg(test)]

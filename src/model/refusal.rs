@@ -98,6 +98,10 @@ errnos! {
     InvalidNodeStateTransition = 2180,
     /// ESLURM_INVALID_ARRAY
     InvalidArray = 2081,
+    /// ESLURM_DEPENDENCY
+    Dependency = 2038,
+    /// ESLURM_CIRCULAR_DEPENDENCY
+    CircularDependency = 2071,
 }
 
 /// Why a request is refused: goes back to the user in the reply.

@@ -91,6 +91,9 @@ pub struct Settings {
     /// `SchedulerParameters=max_array_tasks`.
     #[serde(deserialize_with = "crate::codec::since::<2, _, _>")]
     pub array_tasks_max: Option<u32>,
+    /// `kill_invalid_depend`: a job whose dependency can never be met is cancelled.
+    #[serde(deserialize_with = "crate::codec::since::<3, _, _>")]
+    pub kill_invalid_dependency: bool,
 }
 
 impl Settings {
@@ -123,6 +126,7 @@ impl Default for Settings {
             batch_requeue_max: 5,
             array_size_max: None,
             array_tasks_max: None,
+            kill_invalid_dependency: false,
         }
     }
 }

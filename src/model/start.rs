@@ -58,7 +58,9 @@ impl Cluster {
     fn check_start(&self, at: Time, start: &Start) -> Result<(), StartRefusal> {
         let job = self.jobs.get(&start.job).ok_or(StartRefusal::NotPending)?;
         let waits = job.is_startable() && job.attempt == start.attempt && job.hold == Hold::None;
-        if !waits || job.spec.begin.is_some_and(|begin| begin > at) || self.array_is_full(job) {
+        let begins = job.spec.begin.is_none_or(|begin| begin <= at);
+        let depends = job.dependency_reason(at).is_some();
+        if !waits || !begins || depends || self.array_is_full(job) {
             return Err(StartRefusal::NotPending);
         }
         let partition = self.partitions.get(&start.partition).ok_or(StartRefusal::Partition)?;
@@ -130,6 +132,7 @@ impl Cluster {
                 job.time_limit = job.time_limit.min(time_max);
             }
             job.end_cause = None;
+            job.depends = None;
             job.failed_node = None;
             job.warned = false;
             job.launch = if job.is_batch() { Launch::Needed { since: at } } else { Launch::None };

@@ -40,11 +40,15 @@ impl Cluster {
         }
         let partitions = self.partitions_for(spec)?;
         let spec = self.settle(at, spec, &partitions)?;
+        let depends =
+            self.read_dependencies(None, spec.requests.dependency.as_deref().unwrap_or(""))?;
         let id = self.next_job_id()?;
-        let job = self.new_job(at, id, by, spec, partitions);
+        let mut job = self.new_job(at, id, by, spec, partitions);
+        job.depends = depends;
         let attempt = job.attempt;
         self.add_job(at, job);
         events.push(Event::JobSubmitted(id));
+        self.judge_dependencies(at, id, events);
         if let Some(key) = key.filter(|_| repeats) {
             self.remember(key, Accepted { job: id, attempt, at });
         }
@@ -107,6 +111,7 @@ impl Cluster {
             failed_node: None,
             signals: Vec::new(),
             signal_next: 0,
+            depends: None,
             array: spec.array.as_ref().map(|array| JobArray::new(id, array)),
             spec: Arc::new(spec),
         }

@@ -42,8 +42,16 @@ impl Cluster {
             Some(wanted) => Some(self.known_partitions(wanted)?),
             None => None,
         };
+        let depends = match &changes.dependency {
+            Some(text) => Some(self.read_dependencies(Some(id), text)?),
+            None => None,
+        };
+        let redepends = depends.is_some();
         self.change_job(at, id, |job, _| {
             job.spec = Arc::new(spec);
+            if let Some(depends) = depends {
+                job.depends = depends;
+            }
             if let Some(names) = partitions {
                 job.partition = names[0].clone();
                 Arc::make_mut(&mut job.spec).partitions = names.clone();
@@ -61,6 +69,9 @@ impl Cluster {
             }
             reconsider(job, at);
         });
+        if redepends {
+            self.judge_dependencies(at, id, events);
+        }
         if let Some(priority) = changes.priority {
             self.change_priority(at, id, by, priority);
         }
@@ -170,10 +181,11 @@ impl Cluster {
                     job.flags.set(JobFlags::REQUEUE_HOLD | JobFlags::SPECIAL_EXIT, false);
                     job.reason_text.clear();
                     if job.base == JobBase::Pending {
-                        job.reason = Reason::None;
+                        let depends = job.dependency_reason(at);
+                        job.reason = depends.unwrap_or(Reason::None);
                         let begin = job.spec.begin.map_or(at, |begin| begin.max(at));
-                        job.eligible = Some(begin);
-                        job.accrue = job.accrue.or(Some(begin));
+                        job.eligible = depends.is_none().then_some(begin);
+                        job.accrue = job.accrue.or(job.eligible);
                     }
                 });
             }
@@ -254,9 +266,11 @@ fn reconsider(job: &mut Job, at: Time) {
         return;
     }
     let begin = job.spec.begin.filter(|begin| *begin > at);
-    job.reason = if begin.is_some() { Reason::BeginTime } else { Reason::None };
+    let free = if begin.is_some() { Reason::BeginTime } else { Reason::None };
+    let depends = job.dependency_reason(at);
+    job.reason = depends.unwrap_or(free);
     job.reason_text.clear();
-    job.eligible = begin.or(job.eligible).or(Some(at));
+    job.eligible = begin.or(job.eligible).or(Some(at)).filter(|_| depends.is_none());
 }
 
 fn text(target: &mut Option<String>, change: &Option<String>) {

@@ -68,6 +68,7 @@ pub(crate) fn add_job(
     let size = Size { tasks: Some(tasks), cpus_min: tasks, memory, ..Size::default() };
     let mut spec = JobSpec { size, ..JobSpec::default() };
     let mut view = JobView {
+        depends: None,
         tasks: 1,
         tasks_startable: 1,
         id: JobId(number),

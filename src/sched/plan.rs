@@ -254,6 +254,9 @@ impl<'a> Pass<'a> {
             // What the hold itself said is worth more than that there is one.
             Hold::User | Hold::Admin => return Some(job.reason),
         }
+        if job.depends.is_some() {
+            return job.depends;
+        }
         if job.spec.begin.is_some_and(|begin| begin > self.snapshot.now) {
             return Some(Reason::BeginTime);
         }

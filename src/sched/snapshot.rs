@@ -91,6 +91,8 @@ pub struct JobView {
     pub time_limit_fixed: bool,
     /// Why it was last said to wait.
     pub reason: Reason,
+    /// Why other jobs keep it waiting.
+    pub depends: Option<Reason>,
     /// Array tasks that it stands for; 1 for a job.
     pub tasks: u32,
     /// How many of them may start: fewer where the array's own limit says so.
@@ -115,7 +117,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// Copies what matters out of a cluster.
     pub fn of(cluster: &Cluster, now: Time) -> Self {
-        let pending = cluster.pending().map(|job| job_view(cluster, job)).collect();
+        let pending = cluster.pending().map(|job| job_view(cluster, job, now)).collect();
         Self { pending, ..Self::hardware(cluster, now) }
     }
 
@@ -173,7 +175,7 @@ fn node_view(cluster: &Cluster, node: &Node) -> NodeView {
     }
 }
 
-fn job_view(cluster: &Cluster, job: &Job) -> JobView {
+fn job_view(cluster: &Cluster, job: &Job, now: Time) -> JobView {
     JobView {
         id: job.id,
         attempt: job.attempt,
@@ -185,6 +187,7 @@ fn job_view(cluster: &Cluster, job: &Job) -> JobView {
         time_limit: job.time_limit,
         time_limit_fixed: job.time_limit_fixed,
         reason: job.reason,
+        depends: job.dependency_reason(now),
         tasks: job.tasks_waiting().max(1),
         tasks_startable: cluster.startable_tasks(job),
     }

@@ -7,6 +7,7 @@
 mod access;
 mod arrays;
 mod control;
+mod dependencies;
 mod environment;
 mod failover;
 mod hostile;

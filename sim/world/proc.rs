@@ -3,11 +3,14 @@
 use std::future::poll_fn;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::task::Poll;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use flurm_rt::{
-    Child, Container, ExitStatus, OpenMode, Output, Proc, Spawn, SpawnError, SpawnStage, Usage,
+    Child, Container, ExitStatus, OpenMode, Output, Proc, Spawn, SpawnError, SpawnStage, Standard,
+    Usage,
 };
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::env::Place;
 use super::process::{self, ProcKey, Start};
@@ -88,7 +91,7 @@ impl SimProc {
             })?;
             let output = match &spawn.stdout {
                 Output::File { path, .. } => Some(spawn.work_dir.join(path)),
-                Output::Null | Output::SameAsStdout | Output::Inherit => None,
+                Output::Null | Output::SameAsStdout | Output::Inherit | Output::Pipe => None,
             };
             let first = plan.output;
             let (key, pid) = process::start_script(w, self.0.process, machine, spawn, plan);
@@ -177,7 +180,54 @@ impl Proc for SimProc {
     }
 }
 
+/// The daemon's end of a scripted process's stream. Nothing of what a script writes goes through it:
+/// it ends when the process has ended, which is what its readers wait for.
+#[derive(Debug)]
+pub struct SimPipe {
+    key: ProcKey,
+}
+
+impl AsyncRead for SimPipe {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        _buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        super::with(|w| match w.processes.get_mut(self.key) {
+            Some(process) if process.ended.is_none() => {
+                process.waiters.push(cx.waker().clone());
+                Poll::Pending
+            }
+            Some(_) | None => Poll::Ready(Ok(())),
+        })
+    }
+}
+
+impl AsyncWrite for SimPipe {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl Child for SimChild {
+    type Pipe = SimPipe;
+
+    fn take_pipe(&mut self, _which: Standard) -> Option<SimPipe> {
+        Some(SimPipe { key: self.key })
+    }
+
     fn pid(&self) -> u32 {
         self.pid
     }

@@ -93,7 +93,7 @@ impl Tables<'_> {
         Some(UnsignedLaunch { launch, credential })
     }
 
-    fn credential(&self, job: &Job, shares: &[Share], nodes: String) -> CredentialBody {
+    pub(crate) fn credential(&self, job: &Job, shares: &[Share], nodes: String) -> CredentialBody {
         let spec = &job.spec;
         let cores = self.cores(shares);
         let total = cores.iter().map(|node| node.total).sum();
@@ -157,6 +157,14 @@ impl Tables<'_> {
             work_dir: Some(job.spec.work_dir.clone()),
             ..KillJob::default()
         }
+    }
+
+    /// The cores of a step: as many of each node as it has CPUs there.
+    pub(crate) fn step_cores(&self, shares: &[Share], cpus: impl Fn(&Share) -> u32) -> Bits {
+        let of_step = |share: &Share| Share { cpus: cpus(share), ..share.clone() };
+        let cores = self.cores(&shares.iter().map(of_step).collect::<Vec<_>>());
+        let total = cores.iter().map(|node| node.total).sum();
+        core_bits(&cores, total)
     }
 
     fn cores(&self, shares: &[Share]) -> Vec<NodeCores> {

@@ -6,6 +6,7 @@
 //! replication, or of which replica it runs on.
 
 mod access;
+mod allocate;
 mod array_view;
 mod build_info;
 mod config;
@@ -19,11 +20,14 @@ mod partition_view;
 mod refused;
 mod requests;
 mod sight;
+mod step_answer;
+mod steps;
 mod submit;
 mod tables;
 mod target;
 mod update;
 
+pub use allocate::not_now;
 pub use build_info::{BuildFacts, build_info, version};
 pub use config::cluster_config;
 pub use identity::Identity;
@@ -32,6 +36,7 @@ pub use refused::Refused;
 pub use requests::{
     Answer, Gather, Request, Then, answer, audit, committed, committed_many, groups_to_name,
 };
+pub use step_answer::attempt_of;
 pub use submit::{Submitter, batch_job, owner_uid};
 pub use tables::Tables;
 

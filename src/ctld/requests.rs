@@ -11,7 +11,7 @@ use flurm_wire::messages::{
 };
 use flurm_wire::records::{
     JobDesc, JobInfoMsg, LicenseInfoMsg, NodeInfoMsg, NodeRegistration, NodeRegistrationAnswer,
-    PartitionInfoMsg, ReservationInfoMsg, StepInfoMsg, TresRecord,
+    PartitionInfoMsg, ReservationInfoMsg, TresRecord,
 };
 use flurm_wire::{BATCH_STEP, Errno as WireErrno, Message, NO_VAL, StepId, UnixTime};
 
@@ -48,6 +48,8 @@ pub struct Request<'a> {
     pub user: Option<(String, Vec<u32>)>,
     /// Names of the groups that [`groups_to_name`] asks for.
     pub group_names: Vec<String>,
+    /// The address that the asker connected from; empty where it is not known.
+    pub peer: String,
     /// `PrivateData` as bits.
     pub private_data: u16,
 }
@@ -63,7 +65,9 @@ pub fn groups_to_name(
         return Vec::new();
     }
     match message {
-        Message::RequestSubmitBatchJob(_) => user.map(|(_, groups)| groups.clone()),
+        Message::RequestSubmitBatchJob(_) | Message::RequestResourceAllocation(_) => {
+            user.map(|(_, groups)| groups.clone())
+        }
         Message::RequestUpdateJob(desc) => {
             let found = update::target_of(desc, cluster).and_then(|target| target.find(cluster));
             found.ok().map(|(_, job)| job.spec.groups.clone())
@@ -108,6 +112,16 @@ pub enum Then {
     ArrayKilled,
     /// A return code of tasks that are signalled: the worst.
     TasksKilled,
+    /// An allocation's answer: the host makes it once the planner has looked at the job.
+    Allocated {
+        /// Refuse it when it could not start at once.
+        immediate: bool,
+    },
+    /// A step's answer: the host makes it, since it needs a signature.
+    StepCreated {
+        /// Protocol number of the asker's release.
+        release: u16,
+    },
     /// A return code; a late report is success, since there is no reason to repeat it.
     Report,
     /// A node's registration: its answer, if it asked for one.
@@ -219,7 +233,10 @@ fn decide(request: &Request<'_>, cluster: &Cluster, now: Time) -> Result<Answer,
         }
         Message::RequestCompleteBatchScript(end) => batch_complete(asker, end, cluster, now),
         Message::MessageEpilogComplete(end) => epilog_complete(asker, end, cluster, now),
-        other => Ok(nothing_of(other, now)),
+        other => {
+            let about_steps = crate::steps::decide(request, cluster, now)?;
+            Ok(about_steps.unwrap_or_else(|| nothing_of(other, now)))
+        }
     }
 }
 
@@ -236,9 +253,6 @@ fn nothing_of(message: &Message, now: Time) -> Answer {
         Message::RequestLicenseInfo(_) => {
             Message::ResponseLicenseInfo(LicenseInfoMsg { last_update, ..Default::default() })
         }
-        Message::RequestJobStepInfo(_) => {
-            Message::ResponseJobStepInfo(StepInfoMsg { last_update, ..Default::default() })
-        }
         Message::RequestFedInfo => Message::ResponseFedInfo(Box::default()),
         _ => return Answer::Elsewhere,
     };
@@ -254,7 +268,7 @@ fn known(cluster: &Cluster, id: u32) -> Result<&Job, Refused> {
 }
 
 /// The job, provided the asker may change it.
-fn own(asker: Identity, cluster: &Cluster, id: JobId) -> Result<&Job, Refused> {
+pub(crate) fn own(asker: Identity, cluster: &Cluster, id: JobId) -> Result<&Job, Refused> {
     let job = known(cluster, id.0)?;
     if !asker.may_change(job, cluster.settings()) {
         return Err(Errno::AccessDenied.into());
@@ -360,18 +374,19 @@ fn kill_job(
     Ok(Answer::Propose(Box::new(command), then))
 }
 
-/// Cancels a step. The batch script is the only step there can be.
+/// Cancels or signals a step.
 fn cancel_step(
     asker: Identity,
     kill: &JobStepKill,
     cluster: &Cluster,
     now: Time,
 ) -> Result<Answer, Refused> {
-    let job = own(asker, cluster, JobId(kill.step_id.job_id))?.id;
-    if kill.step_id.step_id != BATCH_STEP && kill.step_id.step_id != NO_VAL {
-        return Err(Errno::InvalidJobId.into());
-    }
-    Ok(Answer::Propose(Box::new(kill_command(asker, job, kill, cluster, now)?), Then::Code))
+    let job = own(asker, cluster, JobId(kill.step_id.job_id))?;
+    let command = match crate::steps::signal(job, kill, now)? {
+        Some(command) => command,
+        None => kill_command(asker, job.id, kill, cluster, now)?,
+    };
+    Ok(Answer::Propose(Box::new(command), Then::Code))
 }
 
 fn kill_command(

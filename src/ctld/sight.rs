@@ -106,6 +106,7 @@ mod tests {
             release: 0,
             user: None,
             group_names: Vec::new(),
+            peer: String::new(),
             private_data,
         };
         match answer(&request, cluster, Time::from_secs(2)) {

@@ -55,10 +55,23 @@ pub struct Submitter<'a> {
     pub array_size_max: u32,
 }
 
+/// Translates a request for an allocation: a job without a script.
+pub(crate) fn allocation_job(
+    desc: &JobDesc,
+    submitter: &Submitter<'_>,
+) -> Result<JobSpec, Refused> {
+    refuse_what_is_not_done(desc)?;
+    if desc.x11 != 0 {
+        let text = "--x11 is not supported by this controller";
+        return Err(Refused::because(Errno::NotSupported.number(), text));
+    }
+    job(desc, submitter, None)
+}
+
 /// Translates a batch submission.
 pub fn batch_job(desc: &JobDesc, submitter: &Submitter<'_>) -> Result<JobSpec, Refused> {
     refuse_what_is_not_done(desc)?;
-    let (uid, gid) = owner(desc, submitter)?;
+    owner(desc, submitter)?;
     let script = desc.script.clone().filter(|script| !script.is_empty());
     let script = script.ok_or_else(|| Refused::plain(JOB_SCRIPT_MISSING))?;
     if desc.environment.is_empty() {
@@ -70,6 +83,15 @@ pub fn batch_job(desc: &JobDesc, submitter: &Submitter<'_>) -> Result<JobSpec, R
         environment: desc.environment.clone(),
         spank_environment: desc.spank_job_env.clone(),
     };
+    job(desc, submitter, Some(Arc::new(batch)))
+}
+
+fn job(
+    desc: &JobDesc,
+    submitter: &Submitter<'_>,
+    batch: Option<Arc<Batch>>,
+) -> Result<JobSpec, Refused> {
+    let (uid, gid) = owner(desc, submitter)?;
     let work_dir = desc.work_dir.clone().filter(|dir| !dir.is_empty());
     Ok(JobSpec {
         name: desc.name.clone().unwrap_or_default(),
@@ -84,7 +106,7 @@ pub fn batch_job(desc: &JobDesc, submitter: &Submitter<'_>) -> Result<JobSpec, R
         admin_comment: text(&desc.admin_comment).filter(|_| submitter.privileged),
         work_dir: work_dir.unwrap_or_else(|| "/".into()),
         streams: streams(desc),
-        batch: Some(Arc::new(batch)),
+        batch,
         size: size(desc)?,
         time_limit: limit(desc.time_limit),
         time_min: number(desc.time_min),

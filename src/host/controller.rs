@@ -9,6 +9,7 @@ use flurm_model::{Command, Reply};
 use flurm_raft::{Consensus, OrderedLog, ProposeError, Replicated};
 use flurm_rt::{AsyncRuntime, Clock, Env, Fs, Select2};
 
+use crate::allocations::Waiters;
 use crate::auth_settings::{Own, Role};
 use crate::health::Health;
 use crate::kiosk;
@@ -42,6 +43,7 @@ struct Inner<E: Env> {
     /// Position in the list of `SlurmctldHost`.
     position: usize,
     health: Mutex<Health>,
+    waiters: Waiters,
 }
 
 impl<E: Env> Clone for Controller<E> {
@@ -101,7 +103,14 @@ pub async fn run_over<E: Env>(
     let raft = consensus.start(env, config, replica.clone(), proof).await;
     let raft = raft.map_err(|error| error.to_string())?;
     let controller = Controller {
-        inner: Arc::new(Inner { setup, raft, replica, position, health: Mutex::default() }),
+        inner: Arc::new(Inner {
+            setup,
+            raft,
+            replica,
+            position,
+            health: Mutex::default(),
+            waiters: Waiters::default(),
+        }),
     };
     session::serve_forwarded(&controller);
     let listeners = session::listen(&controller).await?;
@@ -137,6 +146,11 @@ impl<E: Env> Controller<E> {
     /// The world.
     pub fn env(&self) -> &E {
         self.inner.setup.env()
+    }
+
+    /// Sruns that wait for CPUs of their job, as far as this replica was asked.
+    pub(crate) fn waiters(&self) -> &Waiters {
+        &self.inner.waiters
     }
 
     /// Replication.

@@ -15,6 +15,7 @@ use flurm_rt::{Clock, Env};
 use flurm_wire::messages::SignalTasks;
 use flurm_wire::{BATCH_STEP, Errno, Message, Release, StepId};
 
+use crate::allocations;
 use crate::controller::Controller;
 use crate::rpc::{RpcError, return_code};
 use crate::task::detach;
@@ -127,6 +128,19 @@ async fn carry_out<E: Env>(
             };
             deliver(&controller, *job, *attempt, nodes, wanted, *sequence).await
         }
+        Order::Tell { job, attempt, news } => {
+            allocations::tell(&controller, term, *job, *attempt, *news, failures).await
+        }
+        Order::SignalStep { job, attempt, step, nodes, signal, flags, sequence } => {
+            let wanted = allocations::StepSignal {
+                step: *step,
+                nodes,
+                signal: *signal,
+                flags: *flags,
+                sequence: *sequence,
+            };
+            allocations::signal_step(&controller, *job, *attempt, wanted).await
+        }
     };
     let failed = match outcome {
         Ok(()) => return (order, None),
@@ -142,7 +156,7 @@ async fn carry_out<E: Env>(
 }
 
 /// The job, if the order still holds.
-fn current<T>(
+pub(crate) fn current<T>(
     controller: &Controller<impl Env>,
     term: u64,
     job: JobId,
@@ -265,7 +279,11 @@ pub(crate) fn end_orphan<E: Env>(
     });
 }
 
-async fn commit<E: Env>(controller: &Controller<E>, command: &Command) -> Result<(), String> {
+/// Proposes what an order has brought about.
+pub(crate) async fn commit<E: Env>(
+    controller: &Controller<E>,
+    command: &Command,
+) -> Result<(), String> {
     let taken = controller.propose(command).await;
     taken.map(|_| ()).map_err(|error| format!("not committed: {error:?}"))
 }

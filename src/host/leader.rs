@@ -117,6 +117,11 @@ async fn enforce<E: Env>(controller: &Controller<E>, began: Time) -> Result<(), 
     for (job, attempt) in due {
         controller.propose(&Command::Warn { at: now, job, attempt }).await?;
     }
+    let due = controller.replica().cluster().step_limits_reached(now);
+    for (job, attempt, step) in due {
+        let reached = Command::StepTimeLimitReached { at: now, job, attempt, step };
+        controller.propose(&reached).await?;
+    }
     let purge = controller.replica().cluster().purge_next();
     if purge.is_some_and(|at| at <= now) {
         controller.propose(&Command::Purge { at: now }).await?;
@@ -173,7 +178,12 @@ fn next_round<E: Env>(controller: &Controller<E>, orders: &launcher::Orders) -> 
     let now = clock.wall();
     let replica = controller.replica();
     let cluster = replica.cluster();
-    let ends = [cluster.time_limit_next(), cluster.warning_next(), cluster.purge_next()];
+    let ends = [
+        cluster.time_limit_next(),
+        cluster.warning_next(),
+        cluster.purge_next(),
+        cluster.step_limit_next(),
+    ];
     let until = ends.into_iter().chain([cluster.begin_next(now)]).flatten().map(|at| at.since(now));
     let retry = orders.next_retry(clock.monotonic());
     until

@@ -3,6 +3,7 @@
 //! The three components that daemons and simulated worlds run alike are `controller::run`,
 //! `node::run` and `stepd::run`.
 
+mod allocations;
 mod auth;
 mod auth_settings;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod node_attempts;
 mod node_programs;
 mod node_register;
 mod node_serve;
+mod node_steps;
 mod peers;
 mod replica;
 mod report;
@@ -34,6 +36,8 @@ mod session;
 mod setup;
 pub mod slurm_token;
 mod spool;
+mod step_io;
+mod step_run;
 pub mod stepd;
 mod task;
 mod token_request;

@@ -15,7 +15,7 @@ use tokio::io::AsyncReadExt;
 use crate::keyring::KeyFiles;
 use crate::node::NodeDaemon;
 use crate::report::{report_end, tell_until_answered};
-use crate::spool::{AttemptFolder, RECORD_MAX, Spool, container_name};
+use crate::spool::{AttemptFolder, RECORD_MAX, Spool, container_name, step_container};
 use crate::task::detach;
 
 /// How long a step daemon may take from its start to its socket.
@@ -67,6 +67,24 @@ pub(crate) async fn start<E: Env>(
     order: &BatchOrder,
 ) -> Result<(), String> {
     let folder = daemon.spool().attempt(order.job, order.attempt);
+    if let Err(error) = spawn_stepd(daemon, &folder).await {
+        flurm_base::sometimes!("a node could not make a step daemon");
+        daemon.note_ended(order.job, order.attempt).await;
+        remove_folder(daemon, order.job, order.attempt).await;
+        return Err(error);
+    }
+    detach::<E>(watch(daemon.clone(), order.job, order.attempt));
+    Ok(())
+}
+
+/// Starts a step daemon for what is ordered in a folder.
+///
+/// # Errors
+/// When no step daemon could be made.
+pub(crate) async fn spawn_stepd<E: Env>(
+    daemon: &NodeDaemon<E>,
+    folder: &AttemptFolder,
+) -> Result<(), String> {
     let program = daemon.stepd().clone();
     let conf = daemon.setup().conf_path();
     let spawn = Spawn {
@@ -77,7 +95,7 @@ pub(crate) async fn start<E: Env>(
             "-f".into(),
             conf.to_string_lossy().into_owned(),
             "-N".into(),
-            order.node_name.clone(),
+            daemon.conf().name.clone(),
         ],
         program,
         environment: daemon_environment(daemon.keys()),
@@ -92,14 +110,54 @@ pub(crate) async fn start<E: Env>(
         container: None,
         detached: true,
     };
-    if let Err(error) = daemon.env().proc().spawn(spawn).await {
-        flurm_base::sometimes!("a node could not make a step daemon");
-        daemon.note_ended(order.job, order.attempt).await;
-        remove_folder(daemon, order.job, order.attempt).await;
-        return Err(format!("could not start the step daemon: {error}"));
+    let started = daemon.env().proc().spawn(spawn).await;
+    started.map(|_| ()).map_err(|error| format!("could not start the step daemon: {error}"))
+}
+
+/// Something of an attempt that has a step daemon of its own: its batch script, or a step.
+pub(crate) struct Part {
+    /// The step's number; `None` for the batch script.
+    pub step: Option<u32>,
+    /// Its folder.
+    pub folder: AttemptFolder,
+    /// Its container's name.
+    pub container: String,
+}
+
+impl Part {
+    /// A step.
+    pub(crate) fn of_step<E: Env>(
+        daemon: &NodeDaemon<E>,
+        job: JobId,
+        attempt: AttemptId,
+        step: u32,
+    ) -> Self {
+        let folder = daemon.spool().attempt(job, attempt).step(step);
+        let container = own_container(daemon, job, attempt);
+        Self { step: Some(step), folder, container: step_container(&container, step) }
     }
-    detach::<E>(watch(daemon.clone(), order.job, order.attempt));
-    Ok(())
+}
+
+fn own_container<E: Env>(daemon: &NodeDaemon<E>, job: JobId, attempt: AttemptId) -> String {
+    container_name(&daemon.setup().cluster_name(), &daemon.conf().name, job, attempt)
+}
+
+/// Everything of an attempt that was ordered on this node.
+pub(crate) async fn parts<E: Env>(
+    daemon: &NodeDaemon<E>,
+    job: JobId,
+    attempt: AttemptId,
+) -> Vec<Part> {
+    let folder = daemon.spool().attempt(job, attempt);
+    let mut parts = Vec::new();
+    if has(daemon, &folder.launch()).await {
+        let container = own_container(daemon, job, attempt);
+        parts.push(Part { step: None, folder: folder.clone(), container });
+    }
+    let entries = daemon.env().fs().list(folder.path()).await.unwrap_or_default();
+    let steps = entries.iter().filter_map(|entry| AttemptFolder::parse_step(&entry.name));
+    parts.extend(steps.map(|step| Part::of_step(daemon, job, attempt, step)));
+    parts
 }
 
 /// The step daemon finds the keys that were given to the node daemon.
@@ -128,7 +186,14 @@ pub(crate) async fn recover<E: Env>(daemon: &NodeDaemon<E>) -> Result<(), String
     for (job, attempt, phase) in live {
         flurm_base::sometimes!("a node daemon found an attempt of an earlier run");
         tracing::info!(job = job.0, "found attempt {attempt} of an earlier run");
-        detach::<E>(watch(daemon.clone(), job, attempt));
+        for part in parts(daemon, job, attempt).await {
+            match part.step {
+                None => detach::<E>(watch(daemon.clone(), job, attempt)),
+                Some(step) => {
+                    detach::<E>(crate::node_steps::watch(daemon.clone(), job, attempt, step));
+                }
+            }
+        }
         if phase == Phase::Ending {
             detach::<E>(end(daemon.clone(), job));
         }
@@ -139,22 +204,31 @@ pub(crate) async fn recover<E: Env>(daemon: &NodeDaemon<E>) -> Result<(), String
 /// Watches over an attempt's step daemon; when it is gone without having reported, reports instead.
 async fn watch<E: Env>(daemon: NodeDaemon<E>, job: JobId, attempt: AttemptId) {
     let folder = daemon.spool().attempt(job, attempt);
-    let clock = daemon.env().clock();
-    let deadline = clock.monotonic() + STEPD_START_MAX.get();
-    let mut seen = false;
-    while !seen && clock.monotonic() < deadline {
-        seen = outlive_stepd(&daemon, &folder).await;
-        if !seen {
-            if has(&daemon, &folder.end()).await || !is_fresh(&daemon, job, attempt) {
-                break;
-            }
-            E::Rt::sleep(LOOK_PAUSE.get()).await;
-        }
-    }
+    outlive(&daemon, &folder, job, attempt).await;
     if daemon.ledger().phase(job, attempt) == Some(Phase::Launched)
         && !has(&daemon, &folder.reported()).await
     {
         report_for_stepd(&daemon, &folder, job, attempt).await;
+    }
+}
+
+/// Waits until a step daemon has ended, which may still be starting.
+pub(crate) async fn outlive<E: Env>(
+    daemon: &NodeDaemon<E>,
+    folder: &AttemptFolder,
+    job: JobId,
+    attempt: AttemptId,
+) {
+    let clock = daemon.env().clock();
+    let deadline = clock.monotonic() + STEPD_START_MAX.get();
+    while clock.monotonic() < deadline {
+        if outlive_stepd(daemon, folder).await {
+            return;
+        }
+        if has(daemon, &folder.end()).await || !is_fresh(daemon, job, attempt) {
+            return;
+        }
+        E::Rt::sleep(LOOK_PAUSE.get()).await;
     }
 }
 
@@ -189,7 +263,8 @@ async fn outlive_stepd<E: Env>(daemon: &NodeDaemon<E>, folder: &AttemptFolder) -
     true
 }
 
-async fn has<E: Env>(daemon: &NodeDaemon<E>, path: &Path) -> bool {
+/// Whether a file is there.
+pub(crate) async fn has<E: Env>(daemon: &NodeDaemon<E>, path: &Path) -> bool {
     daemon.env().fs().read(path, RECORD_MAX).await.is_ok()
 }
 
@@ -208,7 +283,7 @@ async fn report_for_stepd<E: Env>(
         None => {
             flurm_base::sometimes!("an attempt was lost with its machine or step daemon");
             tracing::warn!(job = job.0, "attempt {attempt} was lost");
-            kill_all(daemon, job, attempt).await;
+            kill_all(daemon, job, &own_container(daemon, job, attempt)).await;
             lost(daemon)
         }
     };
@@ -270,27 +345,26 @@ fn unknown_order<E: Env>(daemon: &NodeDaemon<E>, job: JobId, attempt: AttemptId)
 pub(crate) async fn end<E: Env>(daemon: NodeDaemon<E>, job: JobId) {
     let found = daemon.ledger().live().find(|(id, ..)| *id == job);
     let Some((_, attempt, _)) = found else { return };
-    let folder = daemon.spool().attempt(job, attempt);
-    stepd_has_shown_itself(&daemon, &folder).await;
-    if let Some(container) = container(&daemon, job, attempt).await {
-        for signal in [SIGCONT, SIGTERM] {
-            if let Err(error) = container.signal(signal).await {
-                tracing::warn!(job = job.0, "could not signal: {error}");
-            }
-        }
-        let clock = daemon.env().clock();
-        let deadline = clock.monotonic() + daemon.setup().conf().times.kill_wait;
-        while clock.monotonic() < deadline && !is_empty(&container).await {
-            E::Rt::sleep(LOOK_PAUSE.get()).await;
+    let parts = parts(&daemon, job, attempt).await;
+    for part in &parts {
+        if has(&daemon, &part.folder.launch()).await {
+            stepd_has_shown_itself(&daemon, &part.folder).await;
         }
     }
-    // The step daemon writes the attempt's end now; its folder goes when it is done with it. One that
+    ask_to_end(&daemon, job, &parts).await;
+    // The step daemons write their ends now; their folders go when they are done with them. One that
     // was just about to start its job starts it into a container that is emptied again.
-    loop {
-        kill_all(&daemon, job, attempt).await;
-        let gone = E::Rt::timeout(KILL_PAUSE.get(), outlive_stepd(&daemon, &folder)).await;
-        if matches!(gone, Ok(false)) || flurm_base::planted::is("host_kills_once") {
-            break;
+    for part in &parts {
+        let forgets = flurm_base::planted::is("host_leaves_steps_behind") && part.step.is_some();
+        loop {
+            if forgets {
+                break;
+            }
+            kill_all(&daemon, job, &part.container).await;
+            let gone = E::Rt::timeout(KILL_PAUSE.get(), outlive_stepd(&daemon, &part.folder)).await;
+            if matches!(gone, Ok(false)) || flurm_base::planted::is("host_kills_once") {
+                break;
+            }
         }
     }
     let return_code = epilog(&daemon, job, attempt).await;
@@ -306,13 +380,34 @@ pub(crate) async fn end<E: Env>(daemon: NodeDaemon<E>, job: JobId) {
     tracing::info!(job = job.0, "attempt {attempt} is gone from this node ({errno})");
 }
 
+/// SIGTERM to everything of an attempt, and `KillWait` for it to obey.
+async fn ask_to_end<E: Env>(daemon: &NodeDaemon<E>, job: JobId, parts: &[Part]) {
+    let mut containers = Vec::new();
+    for part in parts {
+        containers.extend(container(daemon, job, &part.container).await);
+    }
+    for container in &containers {
+        for signal in [SIGCONT, SIGTERM] {
+            if let Err(error) = container.signal(signal).await {
+                tracing::warn!(job = job.0, "could not signal: {error}");
+            }
+        }
+    }
+    let clock = daemon.env().clock();
+    let deadline = clock.monotonic() + daemon.setup().conf().times.kill_wait;
+    for container in &containers {
+        while clock.monotonic() < deadline && !is_empty(container).await {
+            E::Rt::sleep(LOOK_PAUSE.get()).await;
+        }
+    }
+}
+
 async fn container<E: Env>(
     daemon: &NodeDaemon<E>,
     job: JobId,
-    attempt: AttemptId,
+    name: &str,
 ) -> Option<<E::Proc as Proc>::Container> {
-    let name = container_name(&daemon.setup().cluster_name(), &daemon.conf().name, job, attempt);
-    match daemon.env().proc().container(&name).await {
+    match daemon.env().proc().container(name).await {
         Ok(container) => Some(container),
         Err(error) => {
             tracing::error!(job = job.0, "could not open the container: {error}");
@@ -327,13 +422,13 @@ async fn is_empty<C: Container>(container: &C) -> bool {
 
 /// Kills until nothing is left. What the kernel cannot kill holds its node: it must not be given to
 /// another job.
-async fn kill_all<E: Env>(daemon: &NodeDaemon<E>, job: JobId, attempt: AttemptId) {
+pub(crate) async fn kill_all<E: Env>(daemon: &NodeDaemon<E>, job: JobId, name: &str) {
     let clock = daemon.env().clock();
     let patience = daemon.setup().conf().times.unkillable_step_timeout;
     let began = clock.monotonic();
     let mut complained = false;
     loop {
-        if let Some(container) = container(daemon, job, attempt).await
+        if let Some(container) = container(daemon, job, name).await
             && (matches!(container.kill().await, Ok(false)) || planted_once())
             && (is_empty(&container).await || planted_once())
         {
@@ -344,7 +439,7 @@ async fn kill_all<E: Env>(daemon: &NodeDaemon<E>, job: JobId, attempt: AttemptId
         }
         if !complained && clock.monotonic() - began > patience {
             complained = true;
-            tracing::error!(job = job.0, "processes of attempt {attempt} cannot be killed");
+            tracing::error!(job = job.0, "processes in {name} cannot be killed");
         }
         E::Rt::sleep(if complained { KILL_PAUSE.get() * 5 } else { KILL_PAUSE.get() / 10 }).await;
     }

@@ -1,26 +1,27 @@
 //! What controllers ask of a node, one request a connection.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use flurm_base::knob::Knob;
 use flurm_base::{AttemptId, JobId};
-use flurm_ctld::term_of;
+use flurm_ctld::{Identity, term_of};
 use flurm_node::batch::{BatchOrder, OPEN_MODE_APPEND};
 use flurm_node::ledger::{LaunchVerdict, TerminateVerdict};
 use flurm_node::machine;
-use flurm_rt::{AsyncRuntime, Clock, Container, Env, Listener, Net, Proc};
+use flurm_rt::{Addr, AsyncRuntime, Clock, Container, Env, Listener, Net, Peer, Proc};
 use flurm_wire::messages::{PingSlurmd, ReturnCode, SignalTasks, kill_flags};
 use flurm_wire::records::{BatchJobLaunch, CredentialBody, KillJob};
-use flurm_wire::{Errno, Frame, Header, Message, Release, UnixTime, frame};
+use flurm_wire::{Errno, Frame, Header, Message, Release, UnixTime, WireAddr, frame};
 
 use crate::frame_io::{read_frame, write_frame};
 use crate::launcher::TRY_AGAIN;
 use crate::node::NodeDaemon;
 use crate::spool::container_name;
 use crate::task::detach;
-use crate::{node_attempts, node_register};
+use crate::{node_attempts, node_register, node_steps};
 
 /// Connections served at once.
 static SESSIONS_MAX: Knob<usize> = Knob::new("host.node_serve.sessions_max", 256, 4, 256);
@@ -31,6 +32,8 @@ static EXCHANGE_MAX: Knob<Duration> = Knob::new(
     Duration::from_secs(5),
     Duration::from_secs(60),
 );
+/// Ends a process at once.
+const SIGKILL: u16 = 9;
 /// Pause after a failure to accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -43,11 +46,11 @@ pub(crate) async fn accept<E: Env>(daemon: NodeDaemon<E>, mut listener: <E::Net 
             continue;
         }
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 sessions.fetch_add(1, Ordering::Relaxed);
                 let (daemon, sessions) = (daemon.clone(), sessions.clone());
                 detach::<E>(async move {
-                    session(&daemon, stream).await;
+                    session(&daemon, stream, &peer).await;
                     sessions.fetch_sub(1, Ordering::Relaxed);
                 });
             }
@@ -59,7 +62,7 @@ pub(crate) async fn accept<E: Env>(daemon: NodeDaemon<E>, mut listener: <E::Net 
     }
 }
 
-async fn session<E: Env>(daemon: &NodeDaemon<E>, mut stream: <E::Net as Net>::Stream) {
+async fn session<E: Env>(daemon: &NodeDaemon<E>, mut stream: <E::Net as Net>::Stream, peer: &Peer) {
     let bytes = match read_frame::<E, _>(&mut stream, EXCHANGE_MAX.get()).await {
         Ok(bytes) => bytes,
         Err(error) => {
@@ -69,7 +72,7 @@ async fn session<E: Env>(daemon: &NodeDaemon<E>, mut stream: <E::Net as Net>::St
     };
     let (release, message, reader) = match frame::split(&bytes) {
         Ok(frame) => {
-            let (message, reader) = respond(daemon, &frame).await;
+            let (message, reader) = respond(daemon, &frame, peer).await;
             (frame.header.release, message, reader)
         }
         Err(error) => {
@@ -87,7 +90,7 @@ async fn session<E: Env>(daemon: &NodeDaemon<E>, mut stream: <E::Net as Net>::St
     }
 }
 
-async fn respond<E: Env>(daemon: &NodeDaemon<E>, frame: &Frame<'_>) -> (Message, u32) {
+async fn respond<E: Env>(daemon: &NodeDaemon<E>, frame: &Frame<'_>, peer: &Peer) -> (Message, u32) {
     let any = crate::munge::UID_ANY;
     let auth = daemon.setup().auth();
     let msg_type = frame.header.msg_type;
@@ -99,6 +102,9 @@ async fn respond<E: Env>(daemon: &NodeDaemon<E>, frame: &Frame<'_>) -> (Message,
         }
     };
     let uid = verified.identity.uid;
+    if is_of_users(msg_type) {
+        return (act_for_user(daemon, frame, verified.identity, peer).await, uid);
+    }
     if verified.replayed {
         tracing::warn!(msg_type, uid, "refused a replayed credential");
         return (code(Errno::SLURM_PROTOCOL_AUTHENTICATION_ERROR), uid);
@@ -116,6 +122,69 @@ async fn respond<E: Env>(daemon: &NodeDaemon<E>, frame: &Frame<'_>) -> (Message,
     }
 }
 
+/// Requests that users send themselves, through srun and scancel. What they may do the handlers say.
+/// A repeated credential is no fault here: several daemons of a machine, which share a munged, get
+/// the same forwarded message, and a step is started once whoever asks how often.
+fn is_of_users(msg_type: u16) -> bool {
+    use flurm_wire::names::{REQUEST_LAUNCH_TASKS, REQUEST_SIGNAL_TASKS, REQUEST_TERMINATE_TASKS};
+    [REQUEST_LAUNCH_TASKS, REQUEST_SIGNAL_TASKS, REQUEST_TERMINATE_TASKS].contains(&msg_type)
+}
+
+async fn act_for_user<E: Env>(
+    daemon: &NodeDaemon<E>,
+    frame: &Frame<'_>,
+    asker: Identity,
+    peer: &Peer,
+) -> Message {
+    let release = frame.header.release;
+    if frame.header.forward.is_some() {
+        return code(Errno::ESLURM_NOT_SUPPORTED);
+    }
+    match frame.message() {
+        Ok(Message::RequestLaunchTasks(launch)) => {
+            let srun = match (frame.header.orig_addr, &peer.addr) {
+                (WireAddr::V4(ip, _), _) => IpAddr::from(ip),
+                (WireAddr::V6(ip, _), _) => IpAddr::from(ip),
+                (_, Addr::Ip(addr)) => addr.ip(),
+                (_, Addr::Local(_)) => return code(Errno::ESLURM_NOT_SUPPORTED),
+            };
+            code(node_steps::launch(daemon, release, *launch, asker, srun).await)
+        }
+        Ok(Message::RequestSignalTasks(signal)) => code(signal_tasks(daemon, &signal, asker).await),
+        Ok(Message::RequestTerminateTasks(signal)) => {
+            let kill = SignalTasks { signal: SIGKILL, ..signal };
+            code(signal_tasks(daemon, &kill, asker).await)
+        }
+        Ok(other) => {
+            tracing::info!("{} is not served by this node daemon", other.name());
+            code(Errno::ESLURM_NOT_SUPPORTED)
+        }
+        Err(error) => {
+            tracing::info!("refused a message: {error}");
+            code(Errno::ESLURM_PROTOCOL_INCOMPLETE_PACKET)
+        }
+    }
+}
+
+/// Signals of controllers, of srun and of scancel: for a job's script, for its steps, or for both.
+async fn signal_tasks<E: Env>(
+    daemon: &NodeDaemon<E>,
+    wanted: &SignalTasks,
+    asker: Identity,
+) -> Errno {
+    let of_job = wanted.step_id.step_id == flurm_wire::BATCH_STEP;
+    let rules = daemon.setup().auth().is_slurm_user(asker.uid);
+    let mut sent = Errno::SLURM_SUCCESS;
+    if of_job && rules {
+        sent = signal_job(daemon, wanted).await;
+    }
+    if !node_steps::concerns_steps(wanted) {
+        return if rules { sent } else { Errno::ESLURM_USER_ID_MISSING };
+    }
+    let steps = node_steps::signal(daemon, wanted, asker).await;
+    if of_job && rules { sent } else { steps }
+}
+
 async fn act<E: Env>(daemon: &NodeDaemon<E>, release: Release, message: Message) -> Message {
     match message {
         Message::RequestPing => ping(daemon).await,
@@ -130,7 +199,6 @@ async fn act<E: Env>(daemon: &NodeDaemon<E>, release: Release, message: Message)
         | Message::RequestKillTimelimit(kill)
         | Message::RequestKillPreempted(kill)
         | Message::RequestAbortJob(kill) => code(terminate(daemon, &kill).await),
-        Message::RequestSignalTasks(signal) => code(signal_job(daemon, &signal).await),
         Message::RequestReconfigure | Message::RequestHealthCheck => code(Errno::SLURM_SUCCESS),
         other => {
             tracing::info!("{} is not served by this node daemon", other.name());
@@ -298,8 +366,7 @@ async fn terminate<E: Env>(daemon: &NodeDaemon<E>, kill: &KillJob) -> Errno {
     }
 }
 
-/// Signals of `scancel --signal`. The batch script is the only step, so signals for other steps find
-/// nobody.
+/// Signals of `scancel --signal` for the batch script, and for what it has started.
 async fn signal_job<E: Env>(daemon: &NodeDaemon<E>, wanted: &SignalTasks) -> Errno {
     let (job, attempt) = (JobId(wanted.step_id.job_id), AttemptId(wanted.step_id.sluid));
     if daemon.ledger().phase(job, attempt).is_none() {

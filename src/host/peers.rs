@@ -43,6 +43,8 @@ pub(crate) struct Forwarded {
     pub key: Option<[u8; 16]>,
     /// The client's login name and groups.
     pub user: Option<(String, Vec<u32>)>,
+    /// The address that the client connected from; empty where it has none.
+    pub peer: String,
     /// Protocol number of the client's release.
     pub release: u16,
     /// Kind of message.

@@ -73,5 +73,6 @@ fn matters_to_planner(event: &Event) -> bool {
         | Event::PartitionChanged(_)
         | Event::PartitionRemoved(_) => true,
         Event::JobStarted(..) | Event::JobPurged(_) => false,
+        Event::StepEnded(..) | Event::StepChanged(..) => false,
     }
 }

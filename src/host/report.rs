@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use flurm_base::knob::Knob;
 use flurm_node::batch::{BatchEnd, BatchOrder};
+use flurm_node::step::{StepEnd, StepOrder};
 use flurm_rt::{AsyncRuntime, Env, Fs};
-use flurm_wire::messages::{CompleteBatchScript, JobAcct};
+use flurm_wire::messages::{CompleteBatchScript, JobAcct, StepComplete};
 use flurm_wire::{BATCH_STEP, Errno, JobRef, Message, StepId};
 
 use crate::rpc::return_code;
@@ -42,6 +43,41 @@ pub(crate) async fn report_end<E: Env>(
     }
     if let Err(error) = setup.env().fs().replace(&folder.reported(), b"", 0o600).await {
         tracing::debug!(job = order.job.0, "could not mark the end as reported: {error}");
+    }
+}
+
+/// Reports the end of a step's part on this node, as [`report_end`] does an attempt's.
+pub(crate) async fn report_step<E: Env>(
+    setup: &Setup<E>,
+    folder: &AttemptFolder,
+    order: &StepOrder,
+    end: &StepEnd,
+) {
+    let step_id = StepId::step(order.job.0, order.step).with_sluid(order.attempt.0);
+    let message = Message::RequestStepComplete(Box::new(StepComplete {
+        step_id,
+        range_first: order.node_id,
+        range_last: order.node_id,
+        step_rc: end.status,
+        jobacct: Some(usage(end.user_us, end.system_us)),
+        send_to_stepmgr: false,
+    }));
+    let errno = tell_until_answered(setup, &message).await;
+    if errno != Errno::SLURM_SUCCESS {
+        tracing::info!(job = order.job.0, "the controllers do not want a step's end: {errno}");
+    }
+    if let Err(error) = setup.env().fs().replace(&folder.reported(), b"", 0o600).await {
+        tracing::debug!(job = order.job.0, "could not mark a step as reported: {error}");
+    }
+}
+
+fn usage(user_us: u64, system_us: u64) -> JobAcct {
+    JobAcct {
+        user_cpu_sec: user_us / 1_000_000,
+        user_cpu_usec: (user_us % 1_000_000) as u32,
+        sys_cpu_sec: system_us / 1_000_000,
+        sys_cpu_usec: (system_us % 1_000_000) as u32,
+        ..JobAcct::default()
     }
 }
 
@@ -86,13 +122,7 @@ fn settles(errno: Errno) -> bool {
 fn completion(order: &BatchOrder, end: &BatchEnd) -> CompleteBatchScript {
     let step = StepId::step(order.job.0, BATCH_STEP).with_sluid(order.attempt.0);
     CompleteBatchScript {
-        jobacct: Some(JobAcct {
-            user_cpu_sec: end.user_us / 1_000_000,
-            user_cpu_usec: (end.user_us % 1_000_000) as u32,
-            sys_cpu_sec: end.system_us / 1_000_000,
-            sys_cpu_usec: (end.system_us % 1_000_000) as u32,
-            ..JobAcct::default()
-        }),
+        jobacct: Some(usage(end.user_us, end.system_us)),
         job_rc: match flurm_base::planted::is("host_loses_exit_codes") {
             true => u32::from(end.status != 0) << 8,
             false => end.status,

@@ -62,7 +62,18 @@ impl<E: Env> Rpc<E> {
         reader: u32,
         wait: Duration,
     ) -> Result<Message, RpcError> {
-        let release = Release::NEWEST;
+        self.call_in(Release::NEWEST, addr, message, reader, wait).await
+    }
+
+    /// The same in the release of a client that listens.
+    pub async fn call_in(
+        &self,
+        release: Release,
+        addr: SocketAddr,
+        message: &Message,
+        reader: u32,
+        wait: Duration,
+    ) -> Result<Message, RpcError> {
         let body = message.to_bytes(release);
         let msg_type = message.msg_type();
         let auth = self.auth.sign(release, msg_type, &body, reader).await;

@@ -7,6 +7,7 @@ use flurm_sched::Snapshot;
 use flurm_wire::messages::{ControlStatus, ReturnCode};
 use flurm_wire::{Errno, Message, Release};
 
+use crate::allocations;
 use crate::controller::{Controller, NotTaken};
 use crate::peers::{Forwarded, ForwardedAnswer};
 use crate::token_request;
@@ -112,7 +113,8 @@ async fn answer<E: Env>(
             }
             let reply = controller.propose(&command).await?;
             after(controller, &command, &then, &reply).await;
-            let reply = flurm_ctld::committed(&then, &reply);
+            allocations::on_answer(controller, &command, &reply);
+            let reply = answer_of(controller, &then, &reply).await?;
             audit(request, message, &reply);
             Ok(reply)
         }
@@ -123,6 +125,23 @@ async fn answer<E: Env>(
             }
             Ok(flurm_ctld::committed_many(&gather, &replies))
         }
+    }
+}
+
+/// The message that a committed command is answered with.
+async fn answer_of<E: Env>(
+    controller: &Controller<E>,
+    then: &Then,
+    reply: &Reply,
+) -> Result<Message, NotTaken> {
+    match (then, reply) {
+        (Then::Allocated { immediate }, Reply::Submitted { job, .. }) => {
+            allocations::allocated(controller, *job, *immediate).await
+        }
+        (Then::StepCreated { release }, Reply::StepCreated { job, step }) => {
+            Ok(allocations::step_created(controller, *job, *step, *release).await)
+        }
+        _ => Ok(flurm_ctld::committed(then, reply)),
     }
 }
 
@@ -188,6 +207,7 @@ fn decide<E: Env>(
         release: request.release,
         user: request.user.clone(),
         group_names,
+        peer: request.peer.clone(),
         private_data: controller.setup().conf().private_data,
     };
     let decided = flurm_ctld::answer(&request, replica.cluster(), now);
@@ -216,7 +236,12 @@ fn audit_refusal(asker: Identity, message: &Message, reply: &Message) {
 /// A submission that no idle cluster could run is refused at once, as Slurm does. A repetition of one
 /// that was accepted is not judged again.
 fn refused_as_impossible<E: Env>(controller: &Controller<E>, command: &Command) -> Option<Message> {
-    let Command::Submit { at, key, spec, .. } = command else { return None };
+    let (at, key, spec) = match command {
+        Command::Submit { at, key, spec, .. } | Command::Allocate { at, key, spec, .. } => {
+            (at, key, spec)
+        }
+        _ => return None,
+    };
     let replica = controller.replica();
     let cluster = replica.cluster();
     if key.is_some_and(|key| cluster.submitted(&key).is_some()) {

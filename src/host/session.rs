@@ -12,7 +12,7 @@ use flurm_base::knob::Knob;
 use flurm_base::{RequestKey, Span};
 use flurm_ctld::Refused;
 use flurm_raft::{ForwardError, ForwardFuture};
-use flurm_rt::{Addr, AsyncRuntime, Clock, Env, Ident, Listener, Net, Select2};
+use flurm_rt::{Addr, AsyncRuntime, Clock, Env, Ident, Listener, Net, Peer, Select2};
 use flurm_wire::messages::ReturnCode;
 use flurm_wire::{AuthBlock, Errno, Frame, Header, Message, Release, frame};
 
@@ -70,11 +70,11 @@ pub(crate) async fn accept<E: Env>(
             continue;
         }
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 sessions.fetch_add(1, Ordering::Relaxed);
                 let (controller, sessions) = (controller.clone(), sessions.clone());
                 detach::<E>(async move {
-                    session(&controller, stream).await;
+                    session(&controller, stream, &peer).await;
                     sessions.fetch_sub(1, Ordering::Relaxed);
                 });
             }
@@ -95,7 +95,11 @@ enum Reader {
     User(Kind, u32),
 }
 
-async fn session<E: Env>(controller: &Controller<E>, mut stream: <E::Net as Net>::Stream) {
+async fn session<E: Env>(
+    controller: &Controller<E>,
+    mut stream: <E::Net as Net>::Stream,
+    peer: &Peer,
+) {
     let bytes = match read_frame::<E, _>(&mut stream, REQUEST_MAX).await {
         Ok(bytes) => bytes,
         Err(FrameError::Closed) => return,
@@ -116,7 +120,7 @@ async fn session<E: Env>(controller: &Controller<E>, mut stream: <E::Net as Net>
     let reply = match verify(controller, &frame).await {
         Ok(verified) => {
             let reader = Reader::User(verified.kind, verified.identity.uid);
-            let reply = respond(controller, &stream, &frame, verified).await;
+            let reply = respond(controller, &stream, &frame, verified, peer).await;
             reply.map(|(msg_type, body)| (msg_type, body, reader))
         }
         Err(refused) => {
@@ -163,6 +167,7 @@ async fn respond<E: Env>(
     stream: &<E::Net as Net>::Stream,
     frame: &Frame<'_>,
     verified: Verified,
+    peer: &Peer,
 ) -> Option<(u16, Vec<u8>)> {
     let release = frame.header.release;
     let plain = |message: Message| Some((message.msg_type(), message.to_bytes(release)));
@@ -186,6 +191,10 @@ async fn respond<E: Env>(
         gid: verified.identity.gid,
         key: Some(verified.key.unwrap_or_else(|| fresh_key(controller)).0),
         user: user_of(controller, &message, &verified).await,
+        peer: match &peer.addr {
+            Addr::Ip(addr) => addr.ip().to_string(),
+            Addr::Local(_) => String::new(),
+        },
         release: release.version(),
         msg_type: frame.header.msg_type,
         body: frame.body.to_vec(),
@@ -220,7 +229,10 @@ async fn user_of<E: Env>(
     message: &Message,
     sender: &Verified,
 ) -> Option<(String, Vec<u32>)> {
-    let Message::RequestSubmitBatchJob(desc) = message else { return None };
+    let desc = match message {
+        Message::RequestSubmitBatchJob(desc) | Message::RequestResourceAllocation(desc) => desc,
+        _ => return None,
+    };
     let uid = flurm_ctld::owner_uid(desc, sender.identity.uid);
     if let Some(user) = sender.user.as_ref().filter(|_| uid == sender.identity.uid) {
         return Some((user.name.clone(), user.groups.clone()));

@@ -10,6 +10,9 @@ use flurm_base::{AttemptId, JobId};
 /// Largest launch record read back, bytes.
 pub(crate) const RECORD_MAX: usize = 128 * 1024 * 1024;
 
+/// What the name of a step's folder begins with.
+const STEP_PREFIX: &str = "step";
+
 /// The spool of one node daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Spool {
@@ -82,6 +85,16 @@ impl AttemptFolder {
         self.path.join("reported")
     }
 
+    /// The folder of one of the attempt's steps.
+    pub(crate) fn step(&self, number: u32) -> Self {
+        Self { path: self.path.join(format!("{STEP_PREFIX}{number}")) }
+    }
+
+    /// The step whose folder has this name, if it is one.
+    pub(crate) fn parse_step(name: &str) -> Option<u32> {
+        name.strip_prefix(STEP_PREFIX)?.parse().ok()
+    }
+
     /// Where the step daemon listens while it lives.
     pub(crate) fn socket(&self) -> PathBuf {
         self.path.join("sock")
@@ -96,6 +109,11 @@ pub(crate) fn container_name(cluster: &str, node: &str, job: JobId, attempt: Att
     format!("flurm_{}_{}_job{}_{:x}", plain(cluster), plain(node), job.0, attempt.0)
 }
 
+/// The name of the container of a step, by that of its attempt.
+pub(crate) fn step_container(of_attempt: &str, step: u32) -> String {
+    format!("{of_attempt}_step{step}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,5 +126,8 @@ mod tests {
         assert_eq!(Spool::parse("job00012.ab"), Some((JobId(12), AttemptId(0xab))));
         assert_eq!(Spool::parse("ledger"), None);
         assert_eq!(Spool::parse("job12"), None);
+        assert_eq!(folder.step(3).path(), Path::new("/spool/job00012.ab/step3"));
+        assert_eq!(AttemptFolder::parse_step("step3"), Some(3));
+        assert_eq!(AttemptFolder::parse_step("slurm_script"), None);
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use flurm_base::knob::Knob;
 use flurm_node::batch::{BatchEnd, BatchOrder, Facts, Start};
+use flurm_node::step::StepOrder;
 use flurm_rt::{
     Addr, AsyncRuntime, Child, Clock, Container, Env, ExitStatus, Fs, Ident, Limit, Listener, Net,
     Output, Proc, Spawn, SpawnError, SpawnStage, User,
@@ -20,6 +21,7 @@ use crate::login;
 use crate::report::report_end;
 use crate::setup::Setup;
 use crate::spool::{AttemptFolder, RECORD_MAX, container_name};
+use crate::step_run;
 
 /// Pause between two looks at a container that should be empty.
 static EMPTY_PAUSE: Knob<Duration> = Knob::new(
@@ -54,8 +56,11 @@ pub async fn run<E: Env>(env: E, options: Options) -> Result<(), String> {
     let folder = AttemptFolder::at(&options.folder);
     let record = env.fs().read(&folder.launch(), RECORD_MAX).await;
     let record = record.map_err(|error| format!("could not read the launch record: {error}"))?;
-    let order = BatchOrder::decode(&record)?;
     let _presence = hold_socket(&env, &folder).await?;
+    if StepOrder::is_in(&record) {
+        return step_run::run(&env, &setup, &folder, &StepOrder::decode(&record)?).await;
+    }
+    let order = BatchOrder::decode(&record)?;
     let end = match env.fs().read(&folder.end(), RECORD_MAX).await {
         Ok(bytes) => BatchEnd::decode(&bytes)?,
         Err(_) => run_and_record(&env, &setup, &folder, &order).await?,
@@ -120,12 +125,13 @@ async fn run_and_record<E: Env>(
     Ok(end)
 }
 
-async fn wait<C: Child>(child: &mut C) -> Result<ExitStatus, String> {
+/// Waits for the end of a process.
+pub(crate) async fn wait<C: Child>(child: &mut C) -> Result<ExitStatus, String> {
     child.wait().await.map_err(|error| format!("could not wait for the job: {error}"))
 }
 
 /// Whatever a script leaves running ends with it.
-async fn empty<E: Env>(container: &<E::Proc as Proc>::Container) {
+pub(crate) async fn empty<E: Env>(container: &<E::Proc as Proc>::Container) {
     for _ in 0..EMPTY_LOOKS_MAX {
         match container.kill().await {
             Ok(true) => E::Rt::sleep(EMPTY_PAUSE.get()).await,

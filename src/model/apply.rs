@@ -92,10 +92,50 @@ impl Cluster {
                 self.delete_partition(*at, partition, events)
             }
             Command::Purge { at } => Ok(self.purge(*at, events)),
+            Command::Allocate { .. }
+            | Command::AllocationOver { .. }
+            | Command::NewsTold { .. }
+            | Command::CreateStep { .. }
+            | Command::StepPartEnded { .. }
+            | Command::SignalStep { .. }
+            | Command::StepSignalDelivered { .. }
+            | Command::StepTimeLimitReached { .. } => self.dispatch_steps(command, events),
             Command::Warn { at, job, attempt } => Ok(self.warn(*at, *job, *attempt, events)),
             Command::OfTasks { at, by, array, tasks, act } => {
                 self.of_tasks(*at, *by, *array, tasks.as_ref(), act, events)
             }
+        }
+    }
+
+    /// Commands about allocations and steps.
+    fn dispatch_steps(&mut self, command: &Command, events: &mut Events) -> Outcome {
+        match command {
+            Command::Allocate { at, key, by, spec, client } => {
+                self.allocate(*at, *key, *by, spec, client, events)
+            }
+            Command::AllocationOver { at, job, by, status } => {
+                self.allocation_over(*at, *job, *by, *status, events)
+            }
+            Command::NewsTold { at, job, attempt, news } => {
+                Ok(self.news_told(*at, *job, *attempt, *news))
+            }
+            Command::CreateStep { at, job, key, spec } => {
+                self.create_step(*at, *job, *key, spec, events)
+            }
+            Command::StepPartEnded { at, job, attempt, step, range, status } => {
+                let part = (*step, range.0, range.1);
+                Ok(self.step_part_ended(*at, *job, *attempt, part, *status, events))
+            }
+            Command::SignalStep { at, job, step, signal, flags } => {
+                self.signal_step(*at, *job, *step, *signal, *flags, events)
+            }
+            Command::StepSignalDelivered { job, attempt, step, sequence } => {
+                Ok(self.step_signal_delivered(*job, *attempt, *step, *sequence))
+            }
+            Command::StepTimeLimitReached { at, job, attempt, step } => {
+                Ok(self.step_limit_reached(*at, *job, *attempt, *step, events))
+            }
+            _ => unreachable!("only commands about steps are handed on"),
         }
     }
 
@@ -131,6 +171,9 @@ impl Cluster {
         let job = self.jobs.remove(&id).expect("callers remove jobs that they found");
         let over = over_time_limit_of(&self.partitions, &self.settings, &job);
         self.index.remove(&job, over);
+        if let Some(steps) = self.steps.remove(&id) {
+            self.index.place_steps(id, &steps, false);
+        }
         self.updated.jobs = self.updated.jobs.max(at);
     }
 

@@ -9,6 +9,9 @@ impl Cluster {
         for job in self.jobs.values() {
             self.check_job(job).map_err(|what| format!("job {}: {what}", job.id))?;
         }
+        for (id, steps) in &self.steps {
+            self.check_steps(*id, steps).map_err(|what| format!("job {id}: {what}"))?;
+        }
         for (name, node) in &self.nodes {
             ensure(node.conf.name == *name, || format!("node {name} is filed wrongly"))?;
             self.check_room_of(name)?;

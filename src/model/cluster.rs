@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{self, CodecError, KIND_COMMAND, KIND_SNAPSHOT};
 use crate::index::Index;
 use crate::{
-    Command, EndCause, Job, JobBase, Launch, Node, NodeBase, NodeFlags, NodeName, NodeUse, Order,
-    Partition, PartitionName, Settings, ShareState,
+    Command, EndCause, Job, JobBase, JobSteps, Launch, Node, NodeBase, NodeFlags, NodeName,
+    NodeUse, Order, Partition, PartitionName, Settings, ShareState,
 };
 
 /// When each table last changed: lets a client that has seen it be told "no change".
@@ -47,6 +47,8 @@ pub struct Cluster {
     pub(crate) priority_next: u32,
     pub(crate) updated: Updated,
     pub(crate) starts_refused: u64,
+    #[serde(deserialize_with = "crate::codec::since::<4, _, _>")]
+    pub(crate) steps: BTreeMap<JobId, JobSteps>,
     #[serde(skip)]
     pub(crate) index: Index,
 }
@@ -231,14 +233,16 @@ impl Cluster {
         let launches = self.index.launching.iter().filter_map(|id| self.launch_order(*id));
         let ends = self.index.ending.iter().flat_map(|id| self.terminate_orders(*id));
         let signals = self.index.signalling.iter().flat_map(|id| self.signal_orders(*id));
-        launches.chain(ends).chain(signals)
+        let steps = self.index.step_orders.iter().flat_map(|id| self.step_orders(*id));
+        launches.chain(ends).chain(signals).chain(steps)
     }
 
     /// The orders of one job.
     pub fn orders_of(&self, id: JobId) -> Vec<Order> {
         let launch = self.launch_order(id);
         let ends = self.terminate_orders(id);
-        launch.into_iter().chain(ends).chain(self.signal_orders(id)).collect()
+        let all = launch.into_iter().chain(ends).chain(self.signal_orders(id));
+        all.chain(self.step_orders(id)).collect()
     }
 
     fn launch_order(&self, id: JobId) -> Option<Order> {

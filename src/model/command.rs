@@ -6,8 +6,8 @@ use flurm_base::{AttemptId, JobId, RequestKey, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Config, JobSpec, Limit, Memory, NodeFacts, NodeName, PartitionConf, PartitionName, Reason,
-    Refusal, Sharing, TaskSet,
+    AllocClient, Config, JobSpec, Limit, Memory, News, NodeFacts, NodeName, PartitionConf,
+    PartitionName, Reason, Refusal, Sharing, StepSpec, TaskSet,
 };
 
 /// Who asks. Whether they may is decided before a command is proposed; who they are decides what
@@ -450,6 +450,102 @@ pub enum Command {
         /// What.
         act: TaskAct,
     },
+    /// An allocation is asked for: a job without a script, for a client that waits.
+    Allocate {
+        /// When.
+        at: Time,
+        /// Ties retries together.
+        key: Option<RequestKey>,
+        /// Who asks.
+        by: Actor,
+        /// What.
+        spec: Box<JobSpec>,
+        /// Where the client listens.
+        client: Box<AllocClient>,
+    },
+    /// The client of an allocation gives it back.
+    AllocationOver {
+        /// When.
+        at: Time,
+        /// The job.
+        job: JobId,
+        /// By whom.
+        by: Actor,
+        /// The status the client ends with, as `wait` gives it.
+        status: u32,
+    },
+    /// The client of an allocation was told, or cannot be.
+    NewsTold {
+        /// When.
+        at: Time,
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// What.
+        news: News,
+    },
+    /// A step is asked for.
+    CreateStep {
+        /// When.
+        at: Time,
+        /// The job.
+        job: JobId,
+        /// Ties retries together.
+        key: Option<RequestKey>,
+        /// What.
+        spec: Box<StepSpec>,
+    },
+    /// Nothing is left of a step on some of its nodes.
+    StepPartEnded {
+        /// When.
+        at: Time,
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// The step.
+        step: u32,
+        /// The first and the last of the nodes, counted within the step.
+        range: (u32, u32),
+        /// The highest status of its tasks there, as `wait` gives it.
+        status: u32,
+    },
+    /// A step is signalled.
+    SignalStep {
+        /// When.
+        at: Time,
+        /// The job.
+        job: JobId,
+        /// The step.
+        step: u32,
+        /// The signal.
+        signal: u16,
+        /// Slurm's `KILL_*` flags.
+        flags: u16,
+    },
+    /// A signal was handed to a step's nodes.
+    StepSignalDelivered {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// The step.
+        step: u32,
+        /// Which of its signals.
+        sequence: u32,
+    },
+    /// The leader saw a step pass its time limit.
+    StepTimeLimitReached {
+        /// When.
+        at: Time,
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// The step.
+        step: u32,
+    },
 }
 
 /// What is done to tasks of an array.
@@ -529,6 +625,13 @@ pub enum Reply {
         /// In order of the tasks.
         outcomes: Vec<TaskOutcome>,
     },
+    /// A step was made.
+    StepCreated {
+        /// The job.
+        job: JobId,
+        /// Its number.
+        step: u32,
+    },
 }
 
 /// What changed. Whoever waits is told; the state itself says what to do.
@@ -558,6 +661,10 @@ pub enum Event {
     PartitionChanged(PartitionName),
     /// A partition is gone.
     PartitionRemoved(PartitionName),
+    /// Nothing is left of a step.
+    StepEnded(JobId, u32),
+    /// A step was made, changed, or lost a part.
+    StepChanged(JobId, u32),
 }
 
 /// What a command did.

@@ -7,8 +7,8 @@ use flurm_base::{JobId, RequestKey, Span, Time};
 
 use crate::dependents::Dependents;
 use crate::{
-    ArrayUse, Cluster, Job, JobBase, Launch, Limit, NodeName, NodeUse, Partition, PartitionName,
-    Settings, ShareState,
+    ArrayUse, Cluster, Job, JobBase, JobSteps, Launch, Limit, NodeName, NodeUse, Partition,
+    PartitionName, Settings, ShareState,
 };
 
 /// How many jobs of one user wait and run.
@@ -33,6 +33,10 @@ pub(crate) struct Index {
     pub(crate) users: BTreeMap<u32, UserCounts>,
     pub(crate) node_jobs: BTreeMap<NodeName, BTreeSet<JobId>>,
     pub(crate) node_use: BTreeMap<NodeName, NodeUse>,
+    /// Jobs whose steps or client are to be told something.
+    pub(crate) step_orders: BTreeSet<JobId>,
+    /// Earliest end of a step's time limit, by job.
+    pub(crate) step_limits: BTreeSet<(Time, JobId)>,
     pub(crate) requests_by_age: BTreeSet<(Time, RequestKey)>,
     pub(crate) node_order: Vec<NodeName>,
     pub(crate) partition_order: Vec<PartitionName>,
@@ -51,6 +55,9 @@ impl Index {
         for job in cluster.jobs.values() {
             let over = over_time_limit_of(&cluster.partitions, &cluster.settings, job);
             index.insert(job, over);
+        }
+        for (id, steps) in &cluster.steps {
+            index.place_steps(*id, steps, true);
         }
         for (key, accepted) in &cluster.requests {
             index.requests_by_age.insert((accepted.at, *key));
@@ -83,6 +90,16 @@ impl Index {
     pub(crate) fn remove(&mut self, job: &Job, over_time: Limit) {
         self.place(job, over_time, false);
         self.count(job, false);
+    }
+
+    /// Takes a job's steps in or out.
+    pub(crate) fn place_steps(&mut self, id: JobId, steps: &JobSteps, add: bool) {
+        if steps.has_orders() {
+            put(&mut self.step_orders, id, add);
+        }
+        if let Some(end) = steps.time_limit_next() {
+            put(&mut self.step_limits, (end, id), add);
+        }
     }
 
     fn place(&mut self, job: &Job, over_time: Limit, add: bool) {

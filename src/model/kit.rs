@@ -274,6 +274,10 @@ impl Kit {
                 format!("terminate {job} {node} {cause:?}")
             }
             crate::Order::Signal { job, signal, .. } => format!("signal {job} {signal}"),
+            crate::Order::Tell { job, news, .. } => format!("tell {job} {news:?}"),
+            crate::Order::SignalStep { job, step, signal, .. } => {
+                format!("signal {job}.{step} {signal}")
+            }
         };
         self.cluster.outstanding().map(text).collect()
     }
@@ -286,6 +290,7 @@ pub(crate) fn names_job(event: &Event, job: JobId) -> bool {
         Event::JobStarted(id, _) | Event::JobEnding(id, _) => *id == job,
         Event::JobEnded(id, _) | Event::JobRequeued(id, _) => *id == job,
         Event::Configured | Event::NodeChanged(_) | Event::NodeRemoved(_) => false,
+        Event::StepEnded(id, _) | Event::StepChanged(id, _) => *id == job,
         Event::PartitionChanged(_) | Event::PartitionRemoved(_) => false,
     }
 }

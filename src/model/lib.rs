@@ -31,6 +31,9 @@ mod settings;
 mod signals;
 mod spec;
 mod start;
+mod step;
+mod step_life;
+mod step_place;
 mod submit;
 mod task_set;
 mod update_job;
@@ -55,6 +58,9 @@ pub use reason::Reason;
 pub use refusal::{Errno, Refusal};
 pub use settings::{Config, EnforcePartLimits, ReturnToService, Select, SelectUnit, Settings};
 pub use spec::{Batch, JobSpec, Mail, OpenMode, Requests, Sharing, Size, Streams, Warning};
+pub use step::{
+    AllocClient, INTERACTIVE_STEP, JobSteps, News, Step, StepPart, StepSpec, step_flags,
+};
 pub use task_set::TaskSet;
 
 #[cfg(test)]
@@ -71,3 +77,5 @@ mod kit;
 mod node_tests;
 #[cfg(test)]
 mod random_tests;
+#[cfg(test)]
+mod step_tests;

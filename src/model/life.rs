@@ -63,6 +63,8 @@ impl Cluster {
             job.signals.clear();
             end_shares(job, nodes, at, |_| true);
         });
+        self.end_steps(at, id);
+        self.settle_steps(at, id, events);
         let attempt = self.jobs[&id].attempt;
         events.push(Event::JobEnding(id, attempt));
         self.touch_nodes_of(at, id, events);
@@ -100,9 +102,13 @@ impl Cluster {
         }
         match job.base {
             JobBase::Running | JobBase::Suspended => {}
-            JobBase::Pending => self.queue_again(at, id, events),
+            JobBase::Pending => {
+                self.forget_steps(at, id);
+                self.queue_again(at, id, events);
+            }
             _ => {
                 let attempt = job.attempt;
+                self.forget_steps(at, id);
                 events.push(Event::JobEnded(id, attempt));
             }
         }
@@ -335,6 +341,7 @@ impl Cluster {
             return;
         }
         events.push(Event::JobChanged(id));
+        self.settle_steps(at, id, events);
         if self.nodes.contains_key(node) {
             self.change_node(at, node, events, |node| node.last_busy = Some(at));
             self.touch_node(at, node, events);
@@ -360,6 +367,7 @@ impl Cluster {
             self.change_job(at, id, |job, nodes| {
                 end_shares(job, nodes, at, |share| share == node);
             });
+            self.settle_steps(at, id, events);
             events.push(Event::JobChanged(id));
             return;
         }
@@ -441,9 +449,14 @@ pub(crate) fn hold_for(job: &mut Job, reason: Reason, text: &str) {
 
 /// What a batch script's own end makes of its job.
 fn ending_of(end: &BatchEnd) -> Ending {
-    let signal = end.status & 0x7f;
-    let code = (end.status >> 8) & 0xff;
-    let of_memory = end.out_of_memory || end.status & 0xff == SIG_OOM;
+    ending_of_status(end.status, end.out_of_memory)
+}
+
+/// What the status of a script, or of the client of an allocation, makes of its job.
+pub(crate) fn ending_of_status(status: u32, out_of_memory: bool) -> Ending {
+    let signal = status & 0x7f;
+    let code = (status >> 8) & 0xff;
+    let of_memory = out_of_memory || status & 0xff == SIG_OOM;
     let (base, reason) = match (of_memory, signal, code) {
         (true, _, _) => (JobBase::OutOfMemory, Reason::OutOfMemory),
         (false, 0, 0) => (JobBase::Completed, Reason::None),
@@ -454,6 +467,6 @@ fn ending_of(end: &BatchEnd) -> Ending {
     if reason == Reason::Signal {
         ending.reason_text = format!("RaisedSignal:{signal}({})", crate::signals::text(signal));
     }
-    ending.exit_status = end.status;
+    ending.exit_status = status;
     ending
 }

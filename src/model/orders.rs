@@ -5,7 +5,7 @@
 
 use flurm_base::{AttemptId, JobId, Time};
 
-use crate::{EndCause, NodeName};
+use crate::{EndCause, News, NodeName};
 
 /// Something a node must be told until it confirms.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +45,32 @@ pub enum Order {
         /// Slurm's `KILL_*` flags.
         flags: u16,
         /// To be confirmed with `Command::SignalDelivered`.
+        sequence: u32,
+    },
+    /// Tell the client of an allocation; confirmed with `Command::NewsTold`.
+    Tell {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// What.
+        news: News,
+    },
+    /// Send a signal to a step.
+    SignalStep {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// The step.
+        step: u32,
+        /// Nodes that may still have something of it.
+        nodes: Vec<NodeName>,
+        /// The signal.
+        signal: u16,
+        /// Slurm's `KILL_*` flags.
+        flags: u16,
+        /// To be confirmed with `Command::StepSignalDelivered`.
         sequence: u32,
     },
 }

@@ -9,9 +9,10 @@ use crate::kit::{
     ALICE, Kit, NODE_CPUS, NODE_MEMORY_MB, ROOT, config, facts, name, names_job, spec,
 };
 use crate::{
-    Actor, Applied, BatchEnd, Cluster, Command, DownCause, Event, Job, JobChanges, JobSpec, Limit,
-    Memory, Node, NodeChanges, NodeFacts, NodeName, NodeStateChange, PartitionName, Placement,
-    PriorityChange, Reason, Reply, RequeueFlags, ShareState, Size, Start,
+    Actor, AllocClient, Applied, BatchEnd, Cluster, Command, DownCause, Event, Job, JobChanges,
+    JobSpec, Limit, Memory, News, Node, NodeChanges, NodeFacts, NodeName, NodeStateChange,
+    PartitionName, Placement, PriorityChange, Reason, Reply, RequeueFlags, ShareState, Size, Start,
+    StepSpec,
 };
 
 const NODES: u32 = 3;
@@ -26,7 +27,7 @@ struct Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = (0u8..26, any::<u8>(), any::<u8>(), any::<u8>());
+    let step = (0u8..34, any::<u8>(), any::<u8>(), any::<u8>());
     let step = step.prop_map(|(kind, job, node, x)| Step { kind, job, node, x });
     prop::collection::vec(step, 1..120)
 }
@@ -152,6 +153,7 @@ impl Step {
             22 => self.operator_command(at, node),
             23 => self.update_command(at, job),
             24 => self.configuration(at),
+            26..=33 => self.step_command(at, job, attempt),
             _ => match self.x % 5 {
                 0 => Command::Purge { at },
                 1 => Command::TimeLimitReached { at, job, attempt },
@@ -159,6 +161,54 @@ impl Step {
                 2 => Command::SignalDelivered { job, attempt, sequence: u32::from(self.node % 2) },
                 _ => Command::NodeNotResponding { at, node },
             },
+        }
+    }
+
+    /// Something about allocations and steps.
+    fn step_command(self, at: Time, job: JobId, attempt: AttemptId) -> Command {
+        let step = u32::from(self.node % 4);
+        match self.kind {
+            26 => {
+                let spec = Box::new(JobSpec { batch: None, ..self.submission() });
+                let client = Box::new(AllocClient {
+                    host: String::from("login"),
+                    allocation_port: u16::from(self.x % 2),
+                    message_port: u16::from(self.x % 3),
+                    release: 0x2d00,
+                });
+                Command::Allocate { at, key: None, by: self.by(), spec, client }
+            }
+            27..=29 => {
+                let tasks = u32::from(self.x % 5);
+                let flags = [0, 8, 64, 4, 16, 8 | 64][usize::from(self.node % 6)];
+                let key = self.x.is_multiple_of(9).then_some(RequestKey([self.node; 16]));
+                let spec = Box::new(StepSpec {
+                    nodes_min: (!self.x.is_multiple_of(3)).then(|| u32::from(self.x % 3)),
+                    cpus: tasks * u32::from(self.x % 2 + 1),
+                    tasks,
+                    memory: (self.x > 128).then(|| Memory::PerNode(u64::from(self.x) * 4)),
+                    flags,
+                    distribution: u32::from(self.node % 5),
+                    time_limit: (self.x > 200).then_some(Limit::Max(1)),
+                    ..StepSpec::default()
+                });
+                Command::CreateStep { at, job, key, spec }
+            }
+            30 => {
+                let (first, last) = (u32::from(self.x % 2), u32::from(self.x % 3));
+                let status = u32::from(self.x);
+                Command::StepPartEnded { at, job, attempt, step, range: (first, last), status }
+            }
+            31 => match self.x % 3 {
+                0 => Command::SignalStep { at, job, step, signal: 9, flags: 0 },
+                1 => Command::StepSignalDelivered { job, attempt, step, sequence: 0 },
+                _ => Command::StepTimeLimitReached { at, job, attempt, step },
+            },
+            32 => {
+                let news = if self.x > 100 { News::Allocated } else { News::Over };
+                Command::NewsTold { at, job, attempt, news }
+            }
+            _ => Command::AllocationOver { at, job, by: self.by(), status: u32::from(self.x) },
         }
     }
 
@@ -398,6 +448,12 @@ fn drain(kit: &mut Kit) {
                 }
                 crate::Order::Signal { job, attempt, sequence, .. } => {
                     Command::SignalDelivered { job, attempt, sequence }
+                }
+                crate::Order::Tell { job, attempt, news } => {
+                    Command::NewsTold { at, job, attempt, news }
+                }
+                crate::Order::SignalStep { job, attempt, step, sequence, .. } => {
+                    Command::StepSignalDelivered { job, attempt, step, sequence }
                 }
             };
             kit.apply(&command);

@@ -102,6 +102,14 @@ errnos! {
     Dependency = 2038,
     /// ESLURM_CIRCULAR_DEPENDENCY
     CircularDependency = 2071,
+    /// ESLURM_NODES_BUSY
+    NodesBusy = 2016,
+    /// ESLURM_BAD_DIST
+    BadDist = 2023,
+    /// ESLURM_STEP_LIMIT
+    StepLimit = 2076,
+    /// ESLURM_DUPLICATE_STEP_ID
+    DuplicateStepId = 2110,
 }
 
 /// Why a request is refused: goes back to the user in the reply.

@@ -137,6 +137,7 @@ impl Cluster {
             job.warned = false;
             job.launch = if job.is_batch() { Launch::Needed { since: at } } else { Launch::None };
         });
+        self.begin_steps(at, start.job);
         for placement in &start.placements {
             self.change_node(at, &placement.node, events, |node| node.last_busy = Some(at));
             self.touch_node(at, &placement.node, events);

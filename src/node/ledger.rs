@@ -102,6 +102,30 @@ impl Ledger {
         LaunchVerdict::Start
     }
 
+    /// Judges the launch of a step and, when the attempt has nothing here yet, enters it. The step's
+    /// credential was made after the step was committed, so no term has to be asked for.
+    pub fn on_step(&mut self, job: JobId, attempt: AttemptId) -> LaunchVerdict {
+        if let Some(entry) = self.jobs.get(&job) {
+            if attempt < entry.attempt {
+                return LaunchVerdict::Stale;
+            }
+            if attempt == entry.attempt {
+                let ended = flurm_base::planted::is("node_starts_steps_of_ended_jobs");
+                return match entry.phase {
+                    Phase::Launched => LaunchVerdict::AlreadyLaunched,
+                    Phase::Ended if ended => LaunchVerdict::AlreadyLaunched,
+                    Phase::Ending | Phase::Ended => LaunchVerdict::Ended,
+                };
+            }
+            if entry.phase != Phase::Ended {
+                return LaunchVerdict::OlderAttemptEnding;
+            }
+        }
+        let entry = Entry { attempt, phase: Phase::Launched, ended_at: Time::default() };
+        self.jobs.insert(job, entry);
+        LaunchVerdict::Start
+    }
+
     /// Judges an order to end an attempt and enters it. An attempt that was never seen is entered as
     /// ended, so that a launch still on its way finds the door closed.
     pub fn on_terminate(
@@ -241,6 +265,19 @@ mod tests {
         assert_eq!(verdict, TerminateVerdict::NothingHere);
         assert_eq!(ledger.on_launch(1, JOB, FIRST), LaunchVerdict::Ended);
         assert_eq!(ledger.on_launch(1, JOB, SECOND), LaunchVerdict::Start);
+    }
+
+    #[test]
+    fn a_step_joins_its_attempt_and_never_an_ended_one() {
+        let mut ledger = Ledger::default();
+        assert_eq!(ledger.on_step(JOB, FIRST), LaunchVerdict::Start);
+        assert_eq!(ledger.on_step(JOB, FIRST), LaunchVerdict::AlreadyLaunched);
+        assert_eq!(ledger.on_terminate(at(1), 1, JOB, FIRST), TerminateVerdict::End);
+        assert_eq!(ledger.on_step(JOB, FIRST), LaunchVerdict::Ended);
+        assert_eq!(ledger.on_step(JOB, SECOND), LaunchVerdict::OlderAttemptEnding);
+        ledger.on_ended(at(2), JOB, FIRST);
+        assert_eq!(ledger.on_step(JOB, SECOND), LaunchVerdict::Start);
+        assert_eq!(ledger.on_step(JOB, FIRST), LaunchVerdict::Stale);
     }
 
     #[test]

@@ -4,5 +4,7 @@ pub mod batch;
 pub mod ledger;
 pub mod login;
 pub mod machine;
+pub mod multi_prog;
 pub mod pattern;
 pub mod record;
+pub mod step;

@@ -13,6 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
 
+use crate::pipe::Pair;
 use flurm_rt::{Limit, Output, Spawn, SpawnError, SpawnStage, User};
 use libc::{c_char, c_int, gid_t, mode_t, uid_t};
 
@@ -51,6 +52,8 @@ pub(crate) struct Plan {
     pub(crate) detached: bool,
     /// It belongs to a job, and the kernel may end it when memory runs out.
     expendable: bool,
+    /// The daemon's ends of pipes, by stream; to be taken before the plan is carried out.
+    pub(crate) own_ends: [Option<OwnedFd>; 3],
 }
 
 type Resource = libc::__rlimit_resource_t;
@@ -72,6 +75,8 @@ enum Target {
     },
     /// The same open file as standard output.
     Stdout,
+    /// The process's end of a pipe.
+    Pipe(OwnedFd),
 }
 
 /// What the child reported before it became the program, or instead.
@@ -92,6 +97,8 @@ impl Plan {
     ) -> Result<Self, SpawnError> {
         let at = |stage| move |source| SpawnError { stage, source };
         let in_exec = at(SpawnStage::Exec);
+        let mut own_ends = [None, None, None];
+        let [input, output, error] = &mut own_ends;
         Ok(Self {
             program: c_path(&spawn.program).map_err(in_exec)?,
             argv: c_strings(&spawn.argv).map_err(in_exec)?,
@@ -107,13 +114,14 @@ impl Plan {
             umask: spawn.umask,
             limits: spawn.limits.iter().map(resource).collect::<Result<_, _>>().map_err(in_exec)?,
             streams: [
-                Target::input(&spawn.stdin).map_err(at(SpawnStage::Stdin))?,
-                Target::output(&spawn.stdout, false).map_err(at(SpawnStage::Stdout))?,
-                Target::output(&spawn.stderr, true).map_err(at(SpawnStage::Stderr))?,
+                Target::input(&spawn.stdin, input).map_err(at(SpawnStage::Stdin))?,
+                Target::output(&spawn.stdout, false, output).map_err(at(SpawnStage::Stdout))?,
+                Target::output(&spawn.stderr, true, error).map_err(at(SpawnStage::Stderr))?,
             ],
             cgroup,
             detached: spawn.detached,
             expendable: spawn.container.is_some(),
+            own_ends,
         })
     }
 }
@@ -129,8 +137,9 @@ impl Identity {
 }
 
 impl Target {
-    fn input(output: &Output) -> io::Result<Self> {
+    fn input(output: &Output, own: &mut Option<OwnedFd>) -> io::Result<Self> {
         match output {
+            Output::Pipe => Self::pipe(true, own),
             Output::Null => Ok(Self::null()),
             Output::File { path, .. } => {
                 Ok(Self::Open { path: c_path(path)?, flags: libc::O_RDONLY })
@@ -140,8 +149,15 @@ impl Target {
         }
     }
 
-    fn output(output: &Output, is_stderr: bool) -> io::Result<Self> {
+    fn pipe(is_input: bool, own: &mut Option<OwnedFd>) -> io::Result<Self> {
+        let pair = Pair::new(is_input)?;
+        *own = Some(pair.own);
+        Ok(Self::Pipe(pair.child))
+    }
+
+    fn output(output: &Output, is_stderr: bool, own: &mut Option<OwnedFd>) -> io::Result<Self> {
         match output {
+            Output::Pipe => Self::pipe(false, own),
             Output::Null => Ok(Self::null()),
             Output::File { path, append } => {
                 let start = if *append { libc::O_APPEND } else { libc::O_TRUNC };
@@ -418,6 +434,11 @@ impl<'a> Prepared<'a> {
             unsafe {
                 match target {
                     Target::Inherited => {}
+                    Target::Pipe(end) => {
+                        if libc::dup2(end.as_raw_fd(), fd) == -1 {
+                            self.fail(stage);
+                        }
+                    }
                     Target::Stdout => {
                         if libc::dup2(libc::STDOUT_FILENO, fd) == -1 {
                             self.fail(stage);

@@ -14,6 +14,7 @@ mod disk;
 mod ident;
 mod local_time;
 mod net;
+mod pipe;
 mod process;
 mod procfs;
 mod spawner;

@@ -79,7 +79,8 @@ impl Proc for Processes {
 
     async fn spawn(&self, spawn: Spawn) -> Result<SystemChild, SpawnError> {
         let in_fork = |source| SpawnError { stage: SpawnStage::Fork, source };
-        let plan = self.plan(&spawn)?;
+        let mut plan = self.plan(&spawn)?;
+        let own_ends = std::mem::take(&mut plan.own_ends);
         let mut forked = spawner::fork(plan).await.map_err(in_fork)?;
         let report = forked.report.take().expect("a fork comes with a report");
         let told = told(report).await.map_err(in_fork)?;
@@ -99,7 +100,7 @@ impl Proc for Processes {
             }
         });
         match told {
-            Ok(_) => Ok(child),
+            Ok(_) => child.with_pipes(own_ends).map_err(in_fork),
             Err((stage, source)) => Err(SpawnError { stage, source }),
         }
     }

@@ -4,10 +4,11 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use flurm_rt::{Child, ExitStatus, Usage};
+use flurm_rt::{Child, ExitStatus, Standard, Usage};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
+use crate::pipe::SystemPipe;
 use crate::spawner;
 
 /// Stack of a thread that only waits.
@@ -26,12 +27,14 @@ pub struct SystemChild {
     pid: u32,
     /// `None` for a detached process.
     status: Option<watch::Receiver<Option<ExitStatus>>>,
+    /// The daemon's ends of its standard streams.
+    pipes: [Option<SystemPipe>; 3],
 }
 
 impl SystemChild {
     /// A process that is nobody's child.
     pub(crate) fn detached(pid: u32) -> Self {
-        Self { pid, status: None }
+        Self { pid, status: None, pipes: [None, None, None] }
     }
 
     /// A child that is collected from here on, whether or not anybody waits for it.
@@ -58,11 +61,30 @@ impl SystemChild {
             }
             Some(Err(_)) | None => collect_in_thread(pid, finish),
         }
-        Self { pid, status: Some(status) }
+        Self { pid, status: Some(status), pipes: [None, None, None] }
+    }
+
+    /// The same with the daemon's ends of pipes.
+    pub(crate) fn with_pipes(mut self, ends: [Option<OwnedFd>; 3]) -> io::Result<Self> {
+        for (at, end) in ends.into_iter().enumerate() {
+            self.pipes[at] = end.map(|end| SystemPipe::new(end, at == 0)).transpose()?;
+        }
+        Ok(self)
     }
 }
 
 impl Child for SystemChild {
+    type Pipe = SystemPipe;
+
+    fn take_pipe(&mut self, which: Standard) -> Option<SystemPipe> {
+        let at = match which {
+            Standard::Input => 0,
+            Standard::Output => 1,
+            Standard::Error => 2,
+        };
+        self.pipes[at].take()
+    }
+
     fn pid(&self) -> u32 {
         self.pid
     }

@@ -18,8 +18,8 @@ pub use openraft_rt::{
     OneshotSender, Select2, Select3, Select4, TryRecvError, Watch, WatchReceiver, WatchSender,
 };
 pub use process::{
-    Child, Container, ExitStatus, Ident, Limit, Output, Proc, Spawn, SpawnError, SpawnStage, Usage,
-    User,
+    Child, Container, ExitStatus, Ident, Limit, Output, Proc, Spawn, SpawnError, SpawnStage,
+    Standard, Usage, User,
 };
 
 use flurm_base::{Span, Time};

@@ -4,6 +4,8 @@ use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 
+use tokio::io::{AsyncRead, AsyncWrite};
+
 /// Where one of the three standard streams goes. Files are opened as the target user, after the
 /// identity and the working directory are set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,19 @@ pub enum Output {
     SameAsStdout,
     /// Inherited from the spawning process.
     Inherit,
+    /// A fresh pipe, whose other end is had with [`Child::take_pipe`].
+    Pipe,
+}
+
+/// One of the three standard streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standard {
+    /// Standard input.
+    Input,
+    /// Standard output.
+    Output,
+    /// Standard error.
+    Error,
 }
 
 /// One resource limit (soft), by its `RLIMIT_` name without the prefix, e.g. `NOFILE`.
@@ -143,6 +158,11 @@ pub struct Usage {
 
 /// A started process.
 pub trait Child: Send + 'static {
+    /// The daemon's end of a pipe: to write to a process's input, or to read its output.
+    type Pipe: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The other end of a stream that was started as [`Output::Pipe`], once. Dropping it closes it.
+    fn take_pipe(&mut self, which: Standard) -> Option<Self::Pipe>;
     /// Process id.
     fn pid(&self) -> u32;
     /// Waits for its end. Cancellation is harmless.

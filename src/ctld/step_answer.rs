@@ -1,0 +1,84 @@
+//! What srun gets for a step: where its tasks run, and what to launch them with.
+
+use flurm_model::{Allocation, Job, Share, Step};
+use flurm_wire::records::{
+    Credential, CredentialBody, Runs, StepCreated, StepLayout, SwitchJobInfo,
+};
+use flurm_wire::{Release, StepId};
+
+use crate::tables::Tables;
+
+/// Before the attempt in a credential's list of aliases. Credentials before 24.11 have no other
+/// place for it, and stock daemons ask that list for nodes' names only.
+const ATTEMPT_MARK: &str = "flurm-attempt:";
+/// SLURM_DIST_BLOCK: what an unknown distribution becomes.
+const DIST_BLOCK: u32 = 2;
+const DIST_UNKNOWN: u32 = 0x2000;
+const DIST_BASE: u32 = 0xffff;
+
+/// The attempt that a step's credential is for; 0 where it does not say.
+pub fn attempt_of(body: &CredentialBody) -> u64 {
+    if body.step_id.sluid != 0 {
+        return body.step_id.sluid;
+    }
+    let marked = body.job_alias_list.as_deref().and_then(|text| text.strip_prefix(ATTEMPT_MARK));
+    marked.and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0)
+}
+
+impl Tables<'_> {
+    /// Where a step's tasks run.
+    pub(crate) fn layout(&self, step: &Step) -> StepLayout {
+        let nodes = step.parts.iter().map(|part| &part.node);
+        let mut task_dist = step.spec.distribution;
+        if task_dist & DIST_BASE == DIST_UNKNOWN {
+            task_dist = task_dist & !DIST_BASE | DIST_BLOCK;
+        }
+        StepLayout {
+            node_list: Some(self.host_list(nodes)),
+            node_cnt: u32::try_from(step.parts.len()).unwrap_or(u32::MAX),
+            start_protocol_ver: step.spec.client_release,
+            task_cnt: step.spec.tasks,
+            task_dist,
+            tids: step.parts.iter().map(|part| part.tasks.clone()).collect(),
+            ..StepLayout::default()
+        }
+    }
+
+    /// What a step's credential is to say, packed in `release`.
+    pub fn step_credential(&self, job: &Job, step: &Step, release: Release) -> CredentialBody {
+        let shares = job.allocation.as_ref().map_or(&[][..], |all: &Allocation| &all.shares);
+        let nodes = self.host_list(shares.iter().map(|share| &share.node));
+        let own = |share: &&Share| step.parts.iter().any(|part| part.node == share.node);
+        let cpus = |share: &Share| {
+            let part = step.parts.iter().find(|part| part.node == share.node);
+            part.map_or(0, |part| part.cpus)
+        };
+        let memory = step.parts.iter().map(|part| {
+            let share = shares.iter().find(|share| share.node == part.node);
+            let whole = share.map_or(0, |share| share.memory_mb);
+            if part.memory_mb == 0 { whole } else { part.memory_mb }
+        });
+        let step_nodes = shares.iter().filter(own).map(|share| &share.node);
+        let alias = format!("{ATTEMPT_MARK}{:x}", job.attempt.0);
+        CredentialBody {
+            step_id: StepId::step(job.id.0, step.number).with_sluid(job.attempt.0),
+            step_hostlist: Some(self.host_list(step_nodes)),
+            step_core_bitmap: Some(self.step_cores(shares, cpus)),
+            step_mem_alloc: Runs::of(memory),
+            job_alias_list: (release < Release::V24_11).then_some(alias),
+            ..self.credential(job, shares, nodes)
+        }
+    }
+
+    /// The answer to the request for a step, with its credential signed.
+    pub fn step_created(&self, job: &Job, step: &Step, credential: Credential) -> StepCreated {
+        StepCreated {
+            step_id: StepId::step(job.id.0, step.number).with_sluid(job.attempt.0),
+            step_layout: Some(self.layout(step)),
+            cred: Some(Box::new(credential)),
+            switch_job: SwitchJobInfo::default(),
+            use_protocol_ver: step.spec.client_release,
+            ..StepCreated::default()
+        }
+    }
+}

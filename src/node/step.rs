@@ -1,0 +1,373 @@
+//! A step as one node sees it: the order to run its tasks there, and what exactly to start.
+//!
+//! Input: what srun sent, as far as the credential allows it. Output: programs, environments and
+//! files of tasks. Source of names and values: `slurmd/slurmstepd/task.c` and `fname.c`, and what
+//! tasks of slurmd 22.05 find.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use flurm_base::{AttemptId, JobId};
+use serde::{Deserialize, Serialize};
+
+use crate::record;
+
+/// Bits of [`StepOrder::flags`] (slurm.h, `LAUNCH_*`).
+pub mod launch_flags {
+    /// Tasks run different programs.
+    pub const MULTI_PROG: u32 = 1 << 1;
+    /// The first task has a terminal.
+    pub const PTY: u32 = 1 << 2;
+    /// Output is sent line by line.
+    pub const BUFFERED_IO: u32 = 1 << 3;
+    /// Lines of files carry their task's number.
+    pub const LABEL_IO: u32 = 1 << 4;
+    /// A debugger attaches before the program starts.
+    pub const PARALLEL_DEBUG: u32 = 1 << 0;
+    /// Without an allocation.
+    pub const NO_ALLOC: u32 = 1 << 6;
+}
+
+const ORDER_KIND: [u8; 6] = *b"FLMSTP";
+const ORDER_FORMAT: u16 = 1;
+const END_KIND: [u8; 6] = *b"FLMSTE";
+const END_FORMAT: u16 = 1;
+
+/// Largest zero-padding width honoured in a pattern such as `%4t` (srun(1)).
+const WIDTH_MAX: usize = 10;
+
+/// The order to run a step's tasks on this node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepOrder {
+    /// The job.
+    pub job: JobId,
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The step.
+    pub step: u32,
+    /// The user.
+    pub uid: u32,
+    /// Primary group.
+    pub gid: u32,
+    /// Login name.
+    pub user_name: String,
+    /// Supplementary groups; empty lets the node resolve them.
+    pub groups: Vec<u32>,
+    /// This node's name.
+    pub node_name: String,
+    /// This node's place in the step.
+    pub node_id: u32,
+    /// Tasks of the whole step.
+    pub ntasks: u32,
+    /// Tasks of this node, numbered within the step.
+    pub tasks: Vec<u32>,
+    /// CPUs the job has on this node.
+    pub cpus_on_node: u32,
+    /// Partition.
+    pub partition: String,
+    /// Program and arguments; with `MULTI_PROG` the second is the configuration.
+    pub argv: Vec<String>,
+    /// srun's environment and what srun added.
+    pub environment: Vec<String>,
+    /// Working directory.
+    pub work_dir: String,
+    /// See [`launch_flags`].
+    pub flags: u32,
+    /// Input, output and error files; `None` goes through srun.
+    pub files: [Option<String>; 3],
+    /// `--open-mode`.
+    pub append: bool,
+    /// Where srun is.
+    pub srun: IpAddr,
+    /// Where srun takes input and output.
+    pub io_ports: Vec<u16>,
+    /// Where srun hears of tasks.
+    pub response_ports: Vec<u16>,
+    /// What proves this node to srun.
+    pub io_key: Option<String>,
+    /// The protocol number of srun's release.
+    pub release: u16,
+    /// Slurm's encoding of `--cpu-bind`.
+    pub cpu_bind_type: u16,
+}
+
+/// What the node knows besides the order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepFacts<'a> {
+    /// `ClusterName`.
+    pub cluster_name: &'a str,
+    /// Path of slurm.conf as the task should see it.
+    pub slurm_conf: &'a str,
+}
+
+impl StepOrder {
+    /// srun's port for this node among those it listens on.
+    pub fn port_among(&self, ports: &[u16]) -> Option<u16> {
+        let at = (self.node_id as usize).checked_rem(ports.len())?;
+        ports.get(at).copied()
+    }
+
+    /// A variable of the environment that srun sent.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        let mut entries = self.environment.iter().filter_map(|entry| entry.split_once('='));
+        entries.find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+
+    /// File creation mask (`SLURM_UMASK`).
+    pub fn umask(&self) -> Option<u32> {
+        self.variable("SLURM_UMASK").and_then(|mask| u32::from_str_radix(mask, 8).ok())
+    }
+
+    /// Soft limits to set (`SLURM_RLIMIT_*`), by name without prefix.
+    pub fn limits(&self) -> Vec<(String, u64)> {
+        let entries = self.environment.iter().filter_map(|entry| entry.split_once('='));
+        let limit = |(key, value): (&str, &str)| {
+            let name = key.strip_prefix("SLURM_RLIMIT_")?;
+            let value = value.strip_prefix('U').unwrap_or(value).parse().ok()?;
+            Some((name.to_owned(), value))
+        };
+        entries.filter_map(limit).collect()
+    }
+
+    /// The environment of a task.
+    pub fn environment_of(&self, facts: &StepFacts<'_>, local_id: usize) -> Vec<String> {
+        let mut env: BTreeMap<String, String> = BTreeMap::new();
+        for (key, value) in self.environment.iter().filter_map(|entry| entry.split_once('=')) {
+            let propagated = key.starts_with("SLURM_RLIMIT_") || key == "SLURM_UMASK";
+            if !propagated {
+                env.insert(key.to_owned(), value.to_owned());
+            }
+        }
+        let mut set = |key: &str, value: String| env.insert(key.to_owned(), value);
+        let gtids: Vec<String> = self.tasks.iter().map(u32::to_string).collect();
+        set("SLURM_GTIDS", gtids.join(","));
+        set("SLURM_LOCALID", local_id.to_string());
+        set("SLURM_PROCID", self.tasks.get(local_id).copied().unwrap_or(0).to_string());
+        set("SLURM_NODEID", self.node_id.to_string());
+        set("SLURM_CPUS_ON_NODE", self.cpus_on_node.to_string());
+        set("SLURMD_NODENAME", self.node_name.clone());
+        set("SLURM_TOPOLOGY_ADDR", self.node_name.clone());
+        set("SLURM_TOPOLOGY_ADDR_PATTERN", "node".to_owned());
+        set("SLURM_LAUNCH_NODE_IPADDR", self.srun.to_string());
+        set("SLURM_SRUN_COMM_HOST", self.srun.to_string());
+        set("SLURM_CLUSTER_NAME", facts.cluster_name.to_owned());
+        set("SLURM_CONF", facts.slurm_conf.to_owned());
+        set("SLURM_JOB_PARTITION", self.partition.clone());
+        set("SLURM_JOB_USER", self.user_name.clone());
+        set("SLURM_JOB_UID", self.uid.to_string());
+        set("SLURM_JOB_GID", self.gid.to_string());
+        env.entry("TMPDIR".to_owned()).or_insert_with(|| "/tmp".to_owned());
+        env.into_iter().map(|(key, value)| format!("{key}={value}")).collect()
+    }
+
+    /// A file of a task, patterns expanded; `None` where it goes through srun.
+    pub fn file(&self, stream: usize, local_id: usize) -> Option<String> {
+        let name = self.files.get(stream)?.as_deref()?;
+        Some(self.expand(name, self.tasks.get(local_id).copied().unwrap_or(0)))
+    }
+
+    /// Replaces the patterns of srun(1) in a file name. A backslash switches all replacement off.
+    fn expand(&self, name: &str, task: u32) -> String {
+        if name.contains('\\') {
+            return name.replace('\\', "");
+        }
+        let mut out = String::with_capacity(name.len() + 16);
+        let mut rest = name;
+        while let Some(at) = rest.find('%') {
+            out.push_str(&rest[..at]);
+            let after = &rest[at + 1..];
+            let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+            let width = after[..digits].parse::<usize>().unwrap_or(WIDTH_MAX).min(WIDTH_MAX);
+            let width = if digits == 0 { 0 } else { width };
+            let Some(letter) = after[digits..].chars().next() else {
+                out.push_str(&rest[at..]);
+                return out;
+            };
+            match self.replacement(letter, width, task) {
+                Some(text) => out.push_str(&text),
+                None => out.push_str(&rest[at..at + 1 + digits + letter.len_utf8()]),
+            }
+            rest = &after[digits + letter.len_utf8()..];
+        }
+        out.push_str(rest);
+        out
+    }
+
+    fn replacement(&self, letter: char, width: usize, task: u32) -> Option<String> {
+        let number = |value: u32| Some(format!("{value:0width$}"));
+        match letter {
+            '%' => Some("%".into()),
+            'j' | 'A' => number(self.job.0),
+            'J' => Some(format!("{}.{}", self.job.0, self.step)),
+            's' => number(self.step),
+            't' => number(task),
+            'n' => number(self.node_id),
+            'N' => Some(self.node_name.clone()),
+            'u' => Some(self.user_name.clone()),
+            'x' => Some(self.variable("SLURM_JOB_NAME").unwrap_or_default().to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Program and arguments of a task.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration of `--multi-prog`, in words.
+    pub fn argv_of(&self, local_id: usize) -> Result<Vec<String>, String> {
+        if self.flags & launch_flags::MULTI_PROG == 0 {
+            return Ok(self.argv.clone());
+        }
+        let config = self.argv.get(1).ok_or("no configuration of programs")?;
+        let task = self.tasks.get(local_id).copied().unwrap_or(0);
+        let mut argv = crate::multi_prog::argv(config, task)?;
+        argv.extend(self.argv.iter().skip(2).cloned());
+        Ok(argv)
+    }
+
+    /// Where a program may be, in the order to look: itself where it has a path, else in `PATH`.
+    pub fn program_candidates(&self, name: &str) -> Vec<String> {
+        if name.contains('/') {
+            return vec![name.to_owned()];
+        }
+        let path = self.variable("PATH").unwrap_or("/usr/local/bin:/usr/bin:/bin");
+        path.split(':').map(|folder| format!("{folder}/{name}")).collect()
+    }
+
+    /// The bytes of the launch record in the node's spool.
+    pub fn encode(&self) -> Vec<u8> {
+        record::encode(ORDER_KIND, ORDER_FORMAT, self)
+    }
+
+    /// Reads a launch record; a damaged one is an error.
+    pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+        record::decode(ORDER_KIND, ORDER_FORMAT, bytes)
+    }
+
+    /// Whether a launch record is that of a step.
+    pub fn is_in(bytes: &[u8]) -> bool {
+        bytes.starts_with(&ORDER_KIND)
+    }
+}
+
+/// How a step ended on this node, as its step daemon records it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepEnd {
+    /// The highest wait status of its tasks.
+    pub status: u32,
+    /// User CPU time of everything in the container, microseconds.
+    pub user_us: u64,
+    /// System CPU time, microseconds.
+    pub system_us: u64,
+}
+
+impl StepEnd {
+    /// The bytes of the exit record.
+    pub fn encode(&self) -> Vec<u8> {
+        record::encode(END_KIND, END_FORMAT, self)
+    }
+
+    /// Reads an exit record; a damaged one is an error.
+    pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+        record::decode(END_KIND, END_FORMAT, bytes)
+    }
+}
+
+/// Cuts what a task has written into what is sent now and what is kept for more to come: whole lines
+/// where output is buffered, everything otherwise or when it has grown long.
+pub fn sendable(buffered: bool, pending: &[u8], longest: usize) -> usize {
+    if !buffered || pending.len() >= longest {
+        return pending.len();
+    }
+    pending.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order() -> StepOrder {
+        StepOrder {
+            job: JobId(12),
+            attempt: AttemptId(5),
+            step: 3,
+            uid: 1000,
+            gid: 100,
+            user_name: "alice".into(),
+            groups: vec![100],
+            node_name: "n2".into(),
+            node_id: 1,
+            ntasks: 4,
+            tasks: vec![2, 3],
+            cpus_on_node: 4,
+            partition: "p".into(),
+            argv: vec!["hostname".into()],
+            environment: ["A=1", "SLURM_UMASK=0022", "SLURM_RLIMIT_CORE=0", "PATH=/a:/b"]
+                .map(str::to_owned)
+                .to_vec(),
+            work_dir: "/tmp".into(),
+            flags: 0,
+            files: [None, Some("out-%J-%2t-%n-%N".into()), None],
+            append: false,
+            srun: IpAddr::from([127, 0, 0, 1]),
+            io_ports: vec![10, 11],
+            response_ports: vec![20],
+            io_key: None,
+            release: 0x2600,
+            cpu_bind_type: 0,
+        }
+    }
+
+    #[test]
+    fn a_record_reads_back_and_damage_is_noticed() {
+        let bytes = order().encode();
+        assert!(StepOrder::is_in(&bytes));
+        assert_eq!(StepOrder::decode(&bytes).unwrap(), order());
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x10;
+            assert!(StepOrder::decode(&damaged).is_err(), "damage at {at} went unnoticed");
+        }
+        let end = StepEnd { status: 256, user_us: 1, system_us: 2 };
+        assert_eq!(StepEnd::decode(&end.encode()), Ok(end));
+    }
+
+    #[test]
+    fn files_are_named_by_task_node_and_step() {
+        assert_eq!(order().file(1, 1).as_deref(), Some("out-12.3-03-1-n2"));
+        assert_eq!(order().file(0, 0), None);
+    }
+
+    #[test]
+    fn a_task_knows_its_place() {
+        let facts = StepFacts { cluster_name: "c", slurm_conf: "/etc/slurm.conf" };
+        let env = order().environment_of(&facts, 1);
+        for entry in ["SLURM_PROCID=3", "SLURM_LOCALID=1", "SLURM_GTIDS=2,3", "SLURM_NODEID=1"] {
+            assert!(env.iter().any(|one| one == entry), "{entry}");
+        }
+        assert!(!env.iter().any(|one| one.starts_with("SLURM_UMASK")));
+        assert_eq!(order().umask(), Some(0o22));
+        assert_eq!(order().limits(), [("CORE".to_owned(), 0)]);
+    }
+
+    #[test]
+    fn ports_are_shared_out_by_node() {
+        let order = order();
+        assert_eq!(order.port_among(&order.io_ports), Some(11));
+        assert_eq!(order.port_among(&order.response_ports), Some(20));
+        assert_eq!(order.port_among(&[]), None);
+    }
+
+    #[test]
+    fn buffered_output_is_sent_in_whole_lines() {
+        assert_eq!(sendable(true, b"ab\ncd", 1024), 3);
+        assert_eq!(sendable(true, b"abcd", 1024), 0);
+        assert_eq!(sendable(true, b"abcd", 4), 4);
+        assert_eq!(sendable(false, b"abcd", 1024), 4);
+    }
+
+    #[test]
+    fn programs_are_looked_for_in_the_path_of_the_user() {
+        assert_eq!(order().program_candidates("hostname"), ["/a/hostname", "/b/hostname"]);
+        assert_eq!(order().program_candidates("./x"), ["./x"]);
+    }
+}

@@ -78,6 +78,7 @@ impl Tables<'_> {
             cred: Some(Box::new(credential)),
             switch_job: SwitchJobInfo::default(),
             use_protocol_ver: step.spec.client_release,
+            state: crate::steps::RUNNING,
             ..StepCreated::default()
         }
     }

@@ -229,7 +229,7 @@ fn listing(wanted: StepId, tables: &Tables<'_>, sight: Sight<'_>) -> Answer {
 }
 
 /// Slurm's number of a running step.
-const RUNNING: u32 = 1;
+pub(crate) const RUNNING: u32 = 1;
 
 impl Tables<'_> {
     fn step(&self, job: &Job, step: &Step) -> StepInfo {

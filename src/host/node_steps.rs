@@ -10,7 +10,7 @@ use flurm_node::step::{StepEnd, StepOrder, launch_flags};
 use flurm_rt::{AsyncRuntime, Clock, Container, Env, Fs, Proc};
 use flurm_wire::messages::{SignalTasks, kill_flags};
 use flurm_wire::records::{Credential, CredentialBody, LaunchTasks};
-use flurm_wire::{BATCH_STEP, Errno, Release};
+use flurm_wire::{BATCH_STEP, Errno, NO_VAL, Release};
 
 use crate::node::NodeDaemon;
 use crate::node_attempts;
@@ -21,8 +21,8 @@ use crate::task::detach;
 
 /// How old a credential may be (Slurm's `DEFAULT_EXPIRATION_WINDOW`).
 const CREDENTIAL_AGE_MAX: Span = Span::secs(120);
-/// The plugin mpi/none.
-const MPI_NONE: u32 = 101;
+/// The plugin mpi/none, by its number and as releases since 23.11 leave it out.
+const MPI_NONE: [u32; 2] = [101, NO_VAL];
 /// `--open-mode=append`.
 const OPEN_MODE_APPEND: u8 = 1;
 const SIGKILL: u16 = 9;
@@ -71,7 +71,7 @@ fn not_done(launch: &LaunchTasks) -> Option<&'static str> {
         (launch.flags & launch_flags::PTY != 0, "--pty"),
         (launch.flags & launch_flags::PARALLEL_DEBUG != 0, "a parallel debugger"),
         (launch.flags & launch_flags::NO_ALLOC != 0, "--no-allocate"),
-        (launch.mpi_plugin_id != MPI_NONE, "--mpi"),
+        (!MPI_NONE.contains(&launch.mpi_plugin_id), "--mpi"),
         (launch.x11 != 0, "--x11"),
         (asked(&launch.container), "--container"),
         (asked(&launch.task_prolog), "--task-prolog"),

@@ -150,7 +150,8 @@ impl<'a, E: Env> Step<'a, E> {
         for (stream, which) in
             [(Stream::Stdout, Standard::Output), (Stream::Stderr, Standard::Error)]
         {
-            if let Some(pipe) = child.take_pipe(which).filter(|_| self.stage.pipes(which)) {
+            if let Some(pipe) = child.take_pipe(which).filter(|_| self.stage.pipes(which, local_id))
+            {
                 let source = self.stage.source(stream, local_id);
                 let pump = step_io::pump::<E>(pipe, self.stage.uplink.clone(), source);
                 self.pumps.push(E::Rt::spawn(pump));
@@ -203,11 +204,12 @@ impl<'a, E: Env> Step<'a, E> {
 
 impl<E: Env> Stage<'_, E> {
     /// Whether an output goes through srun.
-    fn pipes(&self, which: Standard) -> bool {
+    fn pipes(&self, which: Standard, local_id: usize) -> bool {
+        let order = self.srun.order;
         match which {
-            Standard::Input => self.srun.order.files[0].is_none(),
-            Standard::Output => self.srun.order.files[1].is_none(),
-            Standard::Error => pipes_errors(self.srun.order),
+            Standard::Input => order.file(0, local_id).is_none(),
+            Standard::Output => order.file(1, local_id).is_none(),
+            Standard::Error => pipes_errors(order, local_id),
         }
     }
 
@@ -293,10 +295,10 @@ impl<E: Env> Stage<'_, E> {
     /// A task that cannot run says why, as slurmstepd does, and has ended.
     async fn failed(&self, local_id: usize, text: &str, code: u8) -> Start {
         self.complain(local_id, text).await;
-        if self.pipes(Standard::Output) {
+        if self.pipes(Standard::Output, local_id) {
             self.source(Stream::Stdout, local_id).end(&self.uplink).await;
         }
-        if self.pipes(Standard::Error) {
+        if self.pipes(Standard::Error, local_id) {
             self.source(Stream::Stderr, local_id).end(&self.uplink).await;
         }
         Start::Task(ExitStatus::exited(code).0)
@@ -323,7 +325,7 @@ impl<E: Env> Stage<'_, E> {
             let path = order.file(at, local_id)?;
             Some(Output::File { path: PathBuf::from(path), append: order.append })
         };
-        let stderr = match (file(2), pipes_errors(order)) {
+        let stderr = match (file(2), pipes_errors(order, local_id)) {
             (Some(file), _) => file,
             (None, true) => Output::Pipe,
             (None, false) => Output::SameAsStdout,
@@ -356,8 +358,9 @@ enum Start {
 }
 
 /// Errors go where the output goes when only the output has a file.
-fn pipes_errors(order: &StepOrder) -> bool {
-    order.files[2].is_none() && order.files[1].is_none()
+fn pipes_errors(order: &StepOrder, local_id: usize) -> bool {
+    order.file(2, local_id).is_none()
+        && (order.files[2].is_some() || order.file(1, local_id).is_none())
 }
 
 fn narrow(task: u32) -> u16 {
@@ -374,14 +377,16 @@ async fn connect<E: Env>(
     env: &E,
     order: &StepOrder,
 ) -> Result<(Uplink<E>, Downlink<E>), (Errno, String)> {
-    let count = |through: bool| if through { narrow_count(order.tasks.len()) } else { 0 };
+    let count = |through: &dyn Fn(usize) -> bool| {
+        narrow_count((0..order.tasks.len()).filter(|task| through(*task)).count())
+    };
     let port = order.port_among(&order.io_ports);
     let port = port.ok_or((Errno::ESLURMD_IO_ERROR, "srun takes no input or output".to_owned()))?;
     let introduction = Introduction {
         release: Release::from_version(order.release).unwrap_or(Release::NEWEST),
         node_id: order.node_id,
-        stdout_objs: count(order.files[1].is_none()),
-        stderr_objs: count(pipes_errors(order)),
+        stdout_objs: count(&|task| order.file(1, task).is_none()),
+        stderr_objs: count(&|task| pipes_errors(order, task)),
         io_key: Signature(order.io_key.clone()),
     };
     let addr = SocketAddr::new(order.srun, port);

@@ -163,7 +163,12 @@ impl StepOrder {
     /// A file of a task, patterns expanded; `None` where it goes through srun.
     pub fn file(&self, stream: usize, local_id: usize) -> Option<String> {
         let name = self.files.get(stream)?.as_deref()?;
-        Some(self.expand(name, self.tasks.get(local_id).copied().unwrap_or(0)))
+        let task = self.tasks.get(local_id).copied().unwrap_or(0);
+        // A task's number in place of a name: srun carries the stream of that task alone.
+        if let Some(only) = name.parse::<u32>().ok().filter(|only| *only < self.ntasks) {
+            return (only != task).then(|| "/dev/null".to_owned());
+        }
+        Some(self.expand(name, task))
     }
 
     /// Replaces the patterns of srun(1) in a file name. A backslash switches all replacement off.
@@ -335,6 +340,8 @@ mod tests {
     fn files_are_named_by_task_node_and_step() {
         assert_eq!(order().file(1, 1).as_deref(), Some("out-12.3-03-1-n2"));
         assert_eq!(order().file(0, 0), None);
+        let only = StepOrder { files: [Some("3".into()), None, None], ..order() };
+        assert_eq!((only.file(0, 1), only.file(0, 0).as_deref()), (None, Some("/dev/null")));
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod nodes;
 mod ownership;
 mod releases;
 mod slurm_auth;
+mod steps;
 mod submission;
 mod truth;
 

@@ -57,6 +57,8 @@ oracles! {
     nothing_is_disturbed::NothingIsDisturbed,
     output_is_whole::OutputIsWhole,
     exit_code_is_told::ExitCodeIsTold,
+    arrays_are_whole::ArraysAreWhole,
+    success_comes_first::SuccessComesFirst,
 }
 
 fn one<O: Oracle>(history: &History) -> Option<Violation> {

@@ -27,6 +27,8 @@ const CONNECT_MAX: Duration = Duration::from_secs(2);
 const NODE_STATE_DOWN: u32 = 1;
 const NODE_STATE_RESUME: u32 = 1 << 8;
 const NODE_STATE_DRAIN: u32 = 1 << 9;
+/// `--kill-on-invalid-dep` (slurm.h).
+const KILL_INV_DEP: u64 = 1 << 0;
 /// Signal of `scancel`.
 const SIGKILL: u16 = 9;
 
@@ -130,6 +132,9 @@ fn job_desc(wanted: &Wanted, uid: u32) -> JobDesc {
         num_tasks: plan.cpus,
         min_nodes: 1,
         max_nodes: 1,
+        array_inx: wanted.array.clone(),
+        dependency: wanted.dependency.clone(),
+        bitflags: if wanted.dependency.is_some() { KILL_INV_DEP } else { 0 },
         ..JobDesc::default()
     }
 }

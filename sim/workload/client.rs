@@ -34,6 +34,10 @@ pub struct Wanted {
     pub time_limit_min: Option<u32>,
     /// Submitted on hold.
     pub held: bool,
+    /// `--array`.
+    pub array: Option<String>,
+    /// `--dependency`, with `--kill-on-invalid-dep`.
+    pub dependency: Option<String>,
 }
 
 /// A submission made ready to be sent; sending it twice sends the same bytes.

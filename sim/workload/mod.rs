@@ -11,6 +11,7 @@ mod partitions;
 mod read_nodes;
 mod read_queue;
 mod submission;
+mod submit_related;
 mod submit_twice;
 mod submit_with_retry;
 
@@ -19,6 +20,8 @@ use std::sync::Arc;
 
 use flurm_base::Rng;
 use serde::{Deserialize, Deserializer};
+
+pub(crate) use submit_related::{AFTER_SUCCESS_OF, TASKS, TASKS_AT_ONCE};
 
 pub use client::{ClientApi, Doing, Heard, Prepared, Wanted};
 
@@ -101,6 +104,7 @@ macro_rules! kinds {
 
 kinds! {
     "submit_with_retry" => submit_with_retry::SubmitWithRetry,
+    "submit_related" => submit_related::SubmitRelated,
     "submit_twice" => submit_twice::SubmitTwice,
     "hang_up" => hang_up::HangUp,
     "read_queue" => read_queue::ReadQueue,

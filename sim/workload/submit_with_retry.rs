@@ -96,7 +96,8 @@ impl SubmitWithRetry {
         };
         let time_limit_min = self.time_limit_min.map(|limit| limit.draw(rng) as u32);
         let held = percent(rng, self.held_percent);
-        Wanted { key, plan, partition: self.partition.clone(), time_limit_min, held }
+        let partition = self.partition.clone();
+        Wanted { key, plan, partition, time_limit_min, held, ..Wanted::default() }
     }
 }
 

@@ -12,6 +12,7 @@ mod environment;
 mod failover;
 mod hostile;
 mod nodes;
+mod options;
 mod ownership;
 mod releases;
 mod slurm_auth;

@@ -129,7 +129,9 @@ impl Cluster {
         let Some(place) = &job.array else { return 1 };
         let waiting = job.tasks_waiting().max(1);
         let running = self.index.arrays.get(&place.job).map_or(0, |array| array.running);
-        let room = place.running_max.map_or(u32::MAX, |most| most.saturating_sub(running));
+        let forgets = flurm_base::planted::is("model_forgets_array_limits");
+        let most = place.running_max.filter(|_| !forgets);
+        let room = most.map_or(u32::MAX, |most| most.saturating_sub(running));
         waiting.min(room)
     }
 

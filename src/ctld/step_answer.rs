@@ -1,6 +1,6 @@
 //! What srun gets for a step: where its tasks run, and what to launch them with.
 
-use flurm_model::{Allocation, Job, Share, Step};
+use flurm_model::{Allocation, Job, Memory, Share, Step};
 use flurm_wire::records::{
     Credential, CredentialBody, Runs, StepCreated, StepLayout, SwitchJobInfo,
 };
@@ -11,7 +11,7 @@ use crate::tables::Tables;
 /// Before the attempt in a credential's list of aliases. Credentials before 24.11 have no other
 /// place for it, and stock daemons ask that list for nodes' names only.
 const ATTEMPT_MARK: &str = "flurm-attempt:";
-/// SLURM_DIST_BLOCK: what an unknown distribution becomes.
+/// SLURM_DIST_BLOCK: what an unknown distribution becomes where no memory was asked for.
 const DIST_BLOCK: u32 = 2;
 const DIST_UNKNOWN: u32 = 0x2000;
 const DIST_BASE: u32 = 0xffff;
@@ -30,7 +30,9 @@ impl Tables<'_> {
     pub(crate) fn layout(&self, step: &Step) -> StepLayout {
         let nodes = step.parts.iter().map(|part| &part.node);
         let mut task_dist = step.spec.distribution;
-        if task_dist & DIST_BASE == DIST_UNKNOWN {
+        let of_memory =
+            matches!(step.spec.memory, Some(Memory::PerNode(1..) | Memory::PerCpu(1..)));
+        if task_dist & DIST_BASE == DIST_UNKNOWN && !of_memory {
             task_dist = task_dist & !DIST_BASE | DIST_BLOCK;
         }
         StepLayout {

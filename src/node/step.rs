@@ -133,8 +133,9 @@ impl StepOrder {
     pub fn environment_of(&self, facts: &StepFacts<'_>, local_id: usize) -> Vec<String> {
         let mut env: BTreeMap<String, String> = BTreeMap::new();
         for (key, value) in self.environment.iter().filter_map(|entry| entry.split_once('=')) {
-            let propagated = key.starts_with("SLURM_RLIMIT_") || key == "SLURM_UMASK";
-            if !propagated {
+            // What mpi/none and slurmstepd take out; the mask stays where tasks see it.
+            let taken = key.starts_with("SLURM_RLIMIT_") || key == "SLURM_MPI_TYPE";
+            if !taken {
                 env.insert(key.to_owned(), value.to_owned());
             }
         }
@@ -156,7 +157,10 @@ impl StepOrder {
         set("SLURM_JOB_USER", self.user_name.clone());
         set("SLURM_JOB_UID", self.uid.to_string());
         set("SLURM_JOB_GID", self.gid.to_string());
-        env.entry("TMPDIR".to_owned()).or_insert_with(|| "/tmp".to_owned());
+        if local_id == 0 {
+            // slurmstepd makes sure of the folder once, with its first task.
+            env.entry("TMPDIR".to_owned()).or_insert_with(|| "/tmp".to_owned());
+        }
         env.into_iter().map(|(key, value)| format!("{key}={value}")).collect()
     }
 
@@ -234,7 +238,8 @@ impl StepOrder {
         if name.contains('/') {
             return vec![name.to_owned()];
         }
-        let path = self.variable("PATH").unwrap_or("/usr/local/bin:/usr/bin:/bin");
+        // Without a path slurmstepd finds nothing either (`--export=NONE`).
+        let Some(path) = self.variable("PATH") else { return vec![name.to_owned()] };
         path.split(':').map(|folder| format!("{folder}/{name}")).collect()
     }
 
@@ -351,7 +356,7 @@ mod tests {
         for entry in ["SLURM_PROCID=3", "SLURM_LOCALID=1", "SLURM_GTIDS=2,3", "SLURM_NODEID=1"] {
             assert!(env.iter().any(|one| one == entry), "{entry}");
         }
-        assert!(!env.iter().any(|one| one.starts_with("SLURM_UMASK")));
+        assert!(!env.iter().any(|one| one.starts_with("SLURM_RLIMIT")));
         assert_eq!(order().umask(), Some(0o22));
         assert_eq!(order().limits(), [("CORE".to_owned(), 0)]);
     }

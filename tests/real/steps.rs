@@ -256,3 +256,47 @@ fn what_steps_do_not_do_yet_is_refused_and_not_ignored() {
     }
     cluster.wait_idle();
 }
+
+/// Variables whose values differ between any two runs or clusters. BUG(steps): srun also sets
+/// SLURM_DISTRIBUTION with FLURM where it sets none with slurmctld and a default memory.
+const RUN_DEPENDENT: [&str; 8] = [
+    "SLURM_DISTRIBUTION",
+    "PWD",
+    "SLURM_CONF",
+    "SLURM_SRUN_COMM_PORT",
+    "SLURM_STEP_LAUNCHER_PORT",
+    "SLURM_SUBMIT_DIR",
+    "SLURM_TASK_PID",
+    "SLURM_WORKING_CLUSTER",
+];
+
+/// What a task of a step finds in its environment.
+fn variables(cluster: &Cluster, options: &[&str]) -> Vec<String> {
+    let mut all = vec!["-w", "n1", "-J", "env"];
+    all.extend(options);
+    all.extend(["sh", "-c", "[ $SLURM_PROCID = 0 ] && env -0 > env; true"]);
+    alice(cluster).run("srun", &all).ok();
+    let text = fs::read_to_string(cluster.work().join("env")).unwrap();
+    let folder = cluster.folder.display().to_string();
+    let text = text.replace(&folder, "FOLDER");
+    let name = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
+    let kept = text.split('\0').filter(|pair| !RUN_DEPENDENT.contains(&name(pair).as_str()));
+    let mut kept: Vec<String> = kept.map(str::to_owned).collect();
+    kept.sort();
+    kept
+}
+
+#[test]
+fn the_environment_of_a_task_is_that_of_slurm() {
+    let ours = Cluster::start(&Shape::small());
+    let real = Cluster::start(&Shape::small().real());
+    for options in [
+        [].as_slice(),
+        &["-n", "2"],
+        &["-N", "2", "-n", "2"],
+        &["-c", "2", "--mem=300"],
+        &["--mem-per-cpu=150", "-n", "2"],
+    ] {
+        assert_eq!(variables(&ours, options), variables(&real, options), "{options:?}");
+    }
+}

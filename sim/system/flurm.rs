@@ -74,10 +74,15 @@ fn slurm_conf(scenario: &Scenario, cluster: &Cluster) -> String {
 fn flurm_conf(scenario: &Scenario, rng: &mut Rng) -> String {
     let heartbeat_ms = scenario.world.heartbeat.draw(rng) / MILLI;
     let (least, most) = (heartbeat_ms * 3, heartbeat_ms * 8);
-    format!(
+    let mut text = format!(
         "HeartbeatInterval={heartbeat_ms}ms\nElectionTimeoutMin={least}ms\n\
          ElectionTimeoutMax={most}ms\n"
-    )
+    );
+    for extra in &scenario.cluster.flurm_conf {
+        text.push_str(extra);
+        text.push('\n');
+    }
+    text
 }
 
 /// What Linux would say about a simulated machine.
@@ -108,6 +113,7 @@ pub(super) fn start<X: Engine>(scenario: &Scenario, cluster: &Rc<Cluster>, rng: 
         world::with(|w| w.machine_mut(*machine).disk.install(&path, flurm_conf.as_bytes()))
             .expect("a new disk has room for a configuration");
     }
+    let others_conf = scenario.cluster.flurm_conf.join("\n") + "\n";
     for machine in cluster.machines() {
         let path = PathBuf::from(CONF);
         world::with(|w| {
@@ -116,10 +122,9 @@ pub(super) fn start<X: Engine>(scenario: &Scenario, cluster: &Rc<Cluster>, rng: 
             disk.install(&path.with_file_name("slurm.key"), SLURM_KEY)
         })
         .expect("a new disk has room for a configuration");
-        if !scenario.cluster.flurm_conf.is_empty() {
+        if !scenario.cluster.flurm_conf.is_empty() && !cluster.controllers.contains(&machine) {
             let path = PathBuf::from(CONF).with_file_name("flurm.conf");
-            let text = scenario.cluster.flurm_conf.join("\n") + "\n";
-            world::with(|w| w.machine_mut(machine).disk.install(&path, text.as_bytes()))
+            world::with(|w| w.machine_mut(machine).disk.install(&path, others_conf.as_bytes()))
                 .expect("a new disk has room for a configuration");
         }
         install_machine_facts(machine);

@@ -10,6 +10,7 @@ use flurm_base::knob::Knob;
 use flurm_model::{Command, DownCause, NodeBase, NodeName};
 use flurm_rt::{AsyncRuntime, Clock, Env};
 use flurm_wire::Message;
+use flurm_wire::messages::PingSlurmd;
 
 use crate::controller::Controller;
 use crate::launcher::ask;
@@ -101,12 +102,26 @@ async fn look<E: Env>(controller: Controller<E>, term: u64, node: NodeName, whol
     if controller.leading() != Some(term) {
         return;
     }
+    if !is_news(&controller, &node, &ping) {
+        return;
+    }
     let at = controller.env().clock().wall();
     let (cpu_load, free_memory_mb) = (Some(ping.cpu_load), Some(ping.free_mem));
     let command = Command::NodeResponding { at, node, cpu_load, free_memory_mb };
     if let Err(error) = controller.propose(&command).await {
         tracing::debug!("a node's answer was not committed: {error:?}");
     }
+}
+
+/// Whether a node's answer says anything that the replicated state does not: an idle node that goes on
+/// as before costs no commit.
+fn is_news<E: Env>(controller: &Controller<E>, node: &NodeName, ping: &PingSlurmd) -> bool {
+    let replica = controller.replica();
+    let Some(known) = replica.cluster().node(node.as_str()) else { return false };
+    let facts = known.facts.as_ref();
+    let load = facts.and_then(|facts| facts.cpu_load);
+    let memory = facts.and_then(|facts| facts.free_memory_mb);
+    !known.is_responding() || load != Some(ping.cpu_load) || memory != Some(ping.free_mem)
 }
 
 /// Nodes that were silent for half of `SlurmdTimeout` are marked, for all of it are taken out.

@@ -233,7 +233,8 @@ async fn launch_batch<E: Env>(
     };
     let order = batch_order(daemon, &launch, &credential);
     let (job, attempt, term) = (order.job, order.attempt, term_of(&launch.spank_job_env));
-    let known = daemon.ledger().phase(job, attempt).is_some();
+    let obeys = flurm_base::planted::is("node_obeys_a_deposed_leader");
+    let known = daemon.ledger().phase(job, attempt).is_some() && !obeys;
     if !known && let Err(text) = node_attempts::write_order(daemon, &order).await {
         tracing::error!(job = job.0, "{text}");
         return Errno::ESLURMD_CREATE_BATCH_DIR_ERROR;

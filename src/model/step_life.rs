@@ -258,10 +258,6 @@ impl Cluster {
         let is_up = |name: &NodeName| {
             self.nodes.get(name).is_some_and(|node| node.base == crate::NodeBase::Up)
         };
-        if flurm_base::planted::is("model_steps_share_every_cpu") {
-            let none = JobSteps::default();
-            return place(job, &none, spec, is_up);
-        }
         place(job, steps, spec, is_up)
     }
 

@@ -110,10 +110,8 @@ impl Ledger {
                 return LaunchVerdict::Stale;
             }
             if attempt == entry.attempt {
-                let ended = flurm_base::planted::is("node_starts_steps_of_ended_jobs");
                 return match entry.phase {
                     Phase::Launched => LaunchVerdict::AlreadyLaunched,
-                    Phase::Ended if ended => LaunchVerdict::AlreadyLaunched,
                     Phase::Ending | Phase::Ended => LaunchVerdict::Ended,
                 };
             }

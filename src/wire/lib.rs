@@ -21,6 +21,7 @@ pub mod io_channel;
 mod kinds;
 pub mod messages;
 pub mod names;
+mod packed;
 pub mod persist;
 pub mod records;
 mod registry;
@@ -52,6 +53,7 @@ pub use kinds::{
     INFINITE, INFINITE8, INFINITE16, INFINITE64, List, LongDouble, Mem, NO_VAL, NO_VAL8, NO_VAL16,
     NO_VAL64, UnixTime,
 };
+pub use packed::Packed;
 pub use registry::{Message, Registered, Registry};
 pub use release::{Release, Unsupported};
 pub use sample::Gen;

@@ -149,7 +149,7 @@ fn encode_field(_: &Declaration, field: &Field) -> TokenStream {
 
 fn decode_field(declaration: &Declaration, field: &Field) -> TokenStream {
     let (name, kind) = (&field.name, &field.kind);
-    let place = format!("{}.{}", declaration.name, name);
+    let place = format!("{}.{}", declaration.name, field.text());
     let value = match (&field.constant, &field.codec, &field.count) {
         (Some(constant), _, _) => quote!(::flurm_wire::skip_like(|| #constant, r)),
         (None, Some(codec), _) => quote!(<#codec as ::flurm_wire::Codec<#kind>>::decode(r)),
@@ -160,7 +160,7 @@ fn decode_field(declaration: &Declaration, field: &Field) -> TokenStream {
         (None, None, None) => quote!(<#kind as ::flurm_wire::Wire>::decode(r)),
     };
     let value = quote!(#value.map_err(|error| error.within(#place))?);
-    let text = field.name.to_string();
+    let text = field.text();
     let show = match &field.codec {
         Some(codec) => quote!(<#codec as ::flurm_wire::Codec<#kind>>::view(&this.#name, v)),
         None => quote!(<#kind as ::flurm_wire::Wire>::view(&this.#name, v)),
@@ -186,7 +186,7 @@ fn decode_field(declaration: &Declaration, field: &Field) -> TokenStream {
 }
 
 fn schema_field(_: &Declaration, field: &Field) -> TokenStream {
-    let (name, kind) = (field.name.to_string(), &field.kind);
+    let (name, kind) = (field.text(), &field.kind);
     let schema = match (&field.constant, &field.codec, &field.count) {
         (Some(constant), _, _) => quote!(::flurm_wire::schema_like(|| #constant, release, s)),
         (None, Some(codec), _) => {
@@ -206,7 +206,7 @@ fn schema_field(_: &Declaration, field: &Field) -> TokenStream {
 
 fn view_field(field: &Field) -> TokenStream {
     let (name, kind) = (&field.name, &field.kind);
-    let text = name.to_string();
+    let text = field.text();
     let statement = match (&field.constant, &field.codec) {
         (Some(_), _) => return quote!(),
         (None, Some(codec)) => {
@@ -255,7 +255,7 @@ fn default_of(field: &Field) -> TokenStream {
 }
 
 fn field_info(field: &Field) -> TokenStream {
-    let (name, kind) = (field.name.to_string(), &field.kind);
+    let (name, kind) = (field.text(), &field.kind);
     let (since, until) = (release(field.range.since), release(field.range.until));
     let conditional = field.when.is_some();
     let declared = match (&field.constant, &field.codec) {

@@ -41,6 +41,13 @@ pub(crate) struct Field {
     pub(crate) sample: Option<Expr>,
 }
 
+impl Field {
+    /// The field's name as people know it: a raw identifier without its mark.
+    pub(crate) fn text(&self) -> String {
+        self.name.unraw().to_string()
+    }
+}
+
 /// A wire order for some releases, as indices into the declared fields.
 pub(crate) struct Order {
     pub(crate) range: Range,

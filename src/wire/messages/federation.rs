@@ -1,39 +1,47 @@
 //! What the controllers of a federation say to each other: bundles of messages, messages about a
 //! sibling's jobs, and dependencies between jobs of different clusters.
 
+use crate::packed::{self, Packed};
 use crate::{
     DecodeError, Gen, JobRef, Message, NO_VAL, Reader, Release, Schema, UnixTime, Visitor, Wire,
     Writer, names,
 };
 
+/// What a message is called in views.
+const KIND: &str = "Message";
+
 /// Several messages at once, and the answers to them. 4500, 4501.
 ///
 /// Each stands behind its size and as a block of its own, so what is inside cannot reach beyond it.
+/// One that is not understood is carried as bytes: a controller answers it with an error of its
+/// own and goes on with the next (`_proc_multi_msg` of slurmctld).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MultiMessage {
     /// The messages, in the release of the one around them.
-    pub messages: Vec<Message>,
+    pub messages: Vec<Packed<Message>>,
 }
 
 impl MultiMessage {
-    fn encode_one(message: &Message, w: &mut Writer) {
-        let mut inner = Writer::new(w.release());
-        inner.u16(message.msg_type());
-        message.encode(&mut inner);
-        w.count(inner.bytes().len());
-        w.block(inner.bytes());
+    /// A bundle of messages that are understood.
+    pub fn of(messages: impl IntoIterator<Item = Message>) -> Self {
+        let pack = |message| Packed::Message(Box::new(message));
+        Self { messages: messages.into_iter().map(pack).collect() }
     }
 
-    fn decode_one(r: &mut Reader<'_>) -> Result<Message, DecodeError> {
-        let (size, length) = (r.u32()?, r.u32()?);
-        if size != length {
+    fn encode_one(message: &Packed<Message>, w: &mut Writer) {
+        let size_at = w.bytes().len();
+        w.u32(0);
+        message.encode_block(w);
+        let size = u32::try_from(w.bytes().len() - size_at - 2 * size_of::<u32>());
+        w.patch_u32(size_at, size.expect("sizes are bounded by the largest frame"));
+    }
+
+    fn decode_one(r: &mut Reader<'_>) -> Result<Packed<Message>, DecodeError> {
+        let size = r.u32()?;
+        if r.clone().u32()? != size {
             return Err(r.invalid("a message in a bundle has two sizes"));
         }
-        let mut inner = r.nested(length)?;
-        let msg_type = inner.u16()?;
-        let message = Message::decode_from(msg_type, &mut inner)?;
-        inner.finish()?;
-        Ok(message)
+        Packed::decode_block(r)
     }
 }
 
@@ -49,7 +57,8 @@ impl Wire for MultiMessage {
         let count = r.u32()?;
         let count = r.check_count(count)?;
         let read = |r: &mut Reader<'_>| (0..count).map(|_| Self::decode_one(r)).collect();
-        let show = |messages: &Vec<Message>, v: &mut dyn Visitor| view_messages(messages, v);
+        let show =
+            |messages: &Vec<Packed<Message>>, v: &mut dyn Visitor| view_messages(messages, v);
         let messages = r.field_with("messages", read, show)?;
         Ok(Self { messages })
     }
@@ -62,7 +71,7 @@ impl Wire for MultiMessage {
     }
 
     fn sample(g: &mut Gen) -> Self {
-        Self { messages: (0..g.length()).map(|_| sample_message(g)).collect() }
+        Self::of((0..g.length()).map(|_| sample_message(g)))
     }
 
     fn schema(_: Release, s: &mut Schema) {
@@ -80,18 +89,14 @@ impl Wire for MultiMessage {
     }
 }
 
-fn view_messages(messages: &[Message], v: &mut dyn Visitor) {
+fn view_messages(messages: &[Packed<Message>], v: &mut dyn Visitor) {
     v.list_begin(messages.len());
-    messages.iter().for_each(|message| view_message(message, v));
+    messages.iter().for_each(|message| message.view_block(KIND, v));
     v.list_end();
 }
 
-/// A record with one field, named after the message inside.
 fn view_message(message: &Message, v: &mut dyn Visitor) {
-    v.record_begin("Message");
-    v.field(message.name());
-    message.view(v);
-    v.record_end();
+    packed::view_named(KIND, message, v);
 }
 
 /// A message as siblings send them to each other, now and then with one inside.
@@ -303,7 +308,12 @@ mod tests {
     }
 
     fn bundle(messages: Vec<Message>) -> Message {
-        Message::RequestCtldMultMsg(MultiMessage { messages })
+        Message::RequestCtldMultMsg(MultiMessage::of(messages))
+    }
+
+    fn inside(message: Message) -> Vec<Packed<Message>> {
+        let Message::RequestCtldMultMsg(bundle) = message else { panic!("{message:?}") };
+        bundle.messages
     }
 
     #[test]
@@ -313,12 +323,24 @@ mod tests {
     }
 
     #[test]
+    fn one_message_of_an_unknown_type_leaves_its_neighbours_alone() {
+        let unknown = b"\xff\xffwhatever".to_vec();
+        let ping = Packed::Message(Box::new(Message::RequestPing));
+        let damaged = Packed::Opaque(vec![1]);
+        let longer = Packed::Opaque(b"\x03\xf0\0".to_vec());
+        let messages = vec![ping.clone(), Packed::Opaque(unknown), longer, damaged, ping];
+        let sent = Message::RequestCtldMultMsg(MultiMessage { messages: messages.clone() });
+        for release in Release::ALL {
+            assert_eq!(inside(read(release, &sent.to_bytes(release)).unwrap()), messages);
+        }
+    }
+
+    #[test]
     fn what_is_inside_a_bundle_stays_inside() {
         let mut sent = bundle(vec![Message::RequestPing; 2]).to_bytes(Release::V22_05);
-        sent[7] = 8;
-        sent[11] = 8;
+        (sent[7], sent[11]) = (200, 200);
         let error = read(Release::V22_05, &sent).unwrap_err();
-        assert_eq!(error.fault, Fault::Trailing { bytes: 6 });
+        assert!(matches!(error.fault, Fault::Truncated { .. }), "{error}");
         sent[11] = 2;
         let error = read(Release::V22_05, &sent).unwrap_err();
         assert_eq!(error.fault, Fault::Invalid("a message in a bundle has two sizes"));
@@ -331,8 +353,13 @@ mod tests {
         let release = Release::NEWEST;
         let deepest = nest(DEPTH_MAX);
         assert_eq!(read(release, &deepest.to_bytes(release)), Ok(deepest));
-        let error = read(release, &nest(DEPTH_MAX + 1).to_bytes(release)).unwrap_err();
-        assert!(matches!(error.fault, Fault::TooLarge { limit: "DEPTH_MAX", .. }), "{error}");
+        let mut message = read(release, &nest(DEPTH_MAX + 1).to_bytes(release)).unwrap();
+        for _ in 0..DEPTH_MAX {
+            let first = inside(message).into_iter().next().unwrap();
+            let Packed::Message(inner) = first else { panic!("{first:?}") };
+            message = *inner;
+        }
+        assert!(matches!(inside(message)[..], [Packed::Opaque(_)]), "one bundle too many");
     }
 
     #[test]

@@ -138,13 +138,14 @@ fn nests_end_before_they_cost() {
         let cost = measure(|| drop(Message::decode(inside, Release::NEWEST, &bytes)));
         Worst::default().judge(&|| "a nest of bundles".to_owned(), bytes.len(), &cost);
     }
-    assert!(Message::decode(inside, Release::NEWEST, &bytes).is_err());
+    // What lies deeper than may be read stays bytes.
+    assert!(Message::decode(inside, Release::NEWEST, &bytes).is_ok());
 }
 
 #[test]
 fn many_small_messages_in_one_cost_little() {
     let messages = vec![Message::RequestPing; 4000];
-    let bytes = Message::RequestCtldMultMsg(MultiMessage { messages }).to_bytes(Release::NEWEST);
+    let bytes = Message::RequestCtldMultMsg(MultiMessage::of(messages)).to_bytes(Release::NEWEST);
     let (entry, mut worst) = (flurm_wire::names::REQUEST_CTLD_MULT_MSG, Worst::default());
     worst.decode(Message::registered(entry, Release::NEWEST).unwrap(), Release::NEWEST, &bytes);
     println!("{:.1} bytes at once for each byte of a bundle of pings", worst.peak);

@@ -3,13 +3,16 @@
 //! tells under which name they read the value.
 //!
 //! `decoders/<release>/<case>.txt` keeps the verdicts, one line a value: the field of our
-//! declaration, and what the client showed for it before and after. `UPDATE=1` rewrites them. A
+//! declaration, and what the client showed for it before and after. `UPDATE=1` rewrites them;
+//! `CASE=node` is for those cases only whose names begin so. A
 //! field that moved, grew or shrank changes what the client prints for all that follow.
 //!
 //! Needs Debian's clients: 22.05 on the machine, 24.11 and 26.05 in side roots.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at a surprise")]
 
+#[path = "decoders/accounting.rs"]
+mod accounting;
 #[path = "decoders/cases.rs"]
 mod cases;
 #[path = "decoders/client.rs"]
@@ -23,9 +26,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use cases::{CASES, Case};
+use cases::{Answer, CASES, Case, Sample};
 use client::Clients;
-use flurm_wire::{Gen, Json, Message, Release};
+use flurm_wire::{Gen, Json, Release};
 use serve::Server;
 use shown::Shown;
 
@@ -33,7 +36,7 @@ use shown::Shown;
 const VALUES_MAX: u64 = 900;
 
 /// The values of a message by the names that lead to them.
-fn fields(message: &Message) -> BTreeMap<String, String> {
+fn fields(message: &Answer) -> BTreeMap<String, String> {
     let mut json = Json::default();
     message.view(&mut json);
     let value = serde_json::from_str(json.text()).unwrap();
@@ -58,15 +61,19 @@ fn altered(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) 
     before.iter().filter_map(differ).collect()
 }
 
-fn ask(server: &Server, clients: &Clients, case: &Case, message: Message) -> Result<Shown, String> {
+fn ask(server: &Server, clients: &Clients, case: &Case, message: Answer) -> Result<Shown, String> {
     server.say(vec![(case.asks, message)]);
-    clients.run(case.command).map(|text| shown::take_apart(case.form, &text))
+    let part = match case.sample {
+        Sample::Controller(_) => "",
+        Sample::Accounting(_) => "accounting",
+    };
+    clients.run(part, case.command).and_then(|text| shown::take_apart(case.form, &text))
 }
 
 /// The verdict of one release's client on one reply.
 fn verdict(release: Release, server: &Server, clients: &Clients, case: &Case) -> String {
     let mut g = Gen::distinct(release);
-    let base = (case.sample)(&mut g);
+    let base = case.sample.make(&mut g);
     let drawn = g.drawn();
     assert!(drawn < VALUES_MAX, "{}: {drawn} values", case.name);
     let shown = ask(server, clients, case, base.clone());
@@ -77,7 +84,7 @@ fn verdict(release: Release, server: &Server, clients: &Clients, case: &Case) ->
     let base = fields(&base);
     let mut text = format!("# {}\n", case.command[..case.command.len().min(4)].join(" "));
     for nth in 1..=drawn {
-        let message = (case.sample)(&mut Gen::distinct(release).altering(nth));
+        let message = case.sample.make(&mut Gen::distinct(release).altering(nth));
         let field = altered(&base, &fields(&message)).join("; ");
         if field.is_empty() {
             continue;
@@ -106,8 +113,8 @@ fn judge(release: Release) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/decoders").join(release.name());
     let only = std::env::var("CASE").ok();
     let mut faults = Vec::new();
-    for case in CASES.iter().filter(|case| case.since <= release) {
-        if only.as_ref().is_some_and(|only| only != case.name) {
+    for case in CASES.iter().chain(accounting::CASES).filter(|case| case.in_release(release)) {
+        if only.as_ref().is_some_and(|only| !case.name.starts_with(only)) {
             continue;
         }
         let fresh = verdict(release, &server, &clients, case);

@@ -3,10 +3,12 @@
 //! A sample makes what a client would reject or crash on into something it takes; what is not
 //! mended here keeps the generator's distinctive values.
 
+use flurm_wire::dbd as d;
 use flurm_wire::messages as m;
 use flurm_wire::records as r;
-use flurm_wire::{Gen, Message, Release, Wire, names};
+use flurm_wire::{DbdMessage, Gen, Message, Registry as _, Release, Visitor, Wire, names};
 
+use crate::accounting::numbers;
 use crate::shown::Form;
 
 /// One client command and the reply that it reads out.
@@ -17,15 +19,55 @@ pub(crate) struct Case {
     /// The request that is answered.
     pub(crate) asks: u16,
     /// The answer.
-    pub(crate) sample: fn(&mut Gen) -> Message,
+    pub(crate) sample: Sample,
     /// The command.
     pub(crate) command: &'static [&'static str],
     /// How its output is laid out.
     pub(crate) form: Form,
-    /// Labels that depend on the time of day.
+    /// Labels that depend on the time of day; those that begin with one that ends in `*`.
     pub(crate) volatile: &'static [&'static str],
     /// First release whose client has the command.
     pub(crate) since: Release,
+    /// The last.
+    pub(crate) until: Release,
+}
+
+/// Whose answer it is, and how it is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Sample {
+    /// A controller's, or a node daemon's.
+    Controller(fn(&mut Gen) -> Message),
+    /// The accounting daemon's.
+    Accounting(fn(&mut Gen) -> DbdMessage),
+}
+
+/// An answer of any daemon.
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    /// A controller's, or a node daemon's.
+    Controller(Message),
+    /// The accounting daemon's.
+    Accounting(DbdMessage),
+}
+
+impl Sample {
+    /// The answer that a generator leads to.
+    pub(crate) fn make(self, g: &mut Gen) -> Answer {
+        match self {
+            Self::Controller(sample) => Answer::Controller(sample(g)),
+            Self::Accounting(sample) => Answer::Accounting(sample(g)),
+        }
+    }
+}
+
+impl Answer {
+    /// Shows the answer to a visitor.
+    pub(crate) fn view(&self, v: &mut dyn Visitor) {
+        match self {
+            Self::Controller(message) => message.view(v),
+            Self::Accounting(message) => message.view(v),
+        }
+    }
 }
 
 const fn case(
@@ -35,16 +77,46 @@ const fn case(
     command: &'static [&'static str],
     form: Form,
 ) -> Case {
-    Case { name, asks, sample, command, form, volatile: &[], since: Release::OLDEST }
+    Case::new(name, asks, Sample::Controller(sample), command, form)
+}
+
+macro_rules! json {
+    ($name:literal, $asks:expr, $sample:expr, $what:literal) => {
+        case($name, $asks, $sample, &["scontrol", "show", $what, "--json"], Form::Json)
+            .since(Release::V24_11)
+            .volatile(CLIENT)
+    };
 }
 
 impl Case {
-    const fn since(mut self, release: Release) -> Self {
+    /// A case of every release.
+    pub(crate) const fn new(
+        name: &'static str,
+        asks: u16,
+        sample: Sample,
+        command: &'static [&'static str],
+        form: Form,
+    ) -> Self {
+        let (since, until) = (Release::OLDEST, Release::NEWEST);
+        Self { name, asks, sample, command, form, volatile: &[], since, until }
+    }
+
+    /// Whether a release's clients have the command.
+    pub(crate) fn in_release(&self, release: Release) -> bool {
+        self.since <= release && release <= self.until
+    }
+
+    pub(crate) const fn since(mut self, release: Release) -> Self {
         self.since = release;
         self
     }
 
-    const fn volatile(mut self, labels: &'static [&'static str]) -> Self {
+    pub(crate) const fn until(mut self, release: Release) -> Self {
+        self.until = release;
+        self
+    }
+
+    pub(crate) const fn volatile(mut self, labels: &'static [&'static str]) -> Self {
         self.volatile = labels;
         self
     }
@@ -61,7 +133,7 @@ pub(crate) const CASES: &[Case] = &[
     ]),
     case("job_json", names::REQUEST_JOB_INFO, jobs, &["squeue", "--json"], Form::Json)
         .since(Release::V24_11)
-        .volatile(&["meta.slurm.version.micro", "meta.slurm.release"]),
+        .volatile(CLIENT),
     case("node", names::REQUEST_NODE_INFO, nodes, &["scontrol", "show", "node"], Form::Pairs),
     case(
         "node_json",
@@ -139,7 +211,105 @@ pub(crate) const CASES: &[Case] = &[
         &["strigger", "--get", "--verbose"],
         Form::Lines("\t"),
     ),
+    case(
+        "assoc_mgr",
+        names::REQUEST_ASSOC_MGR_INFO,
+        assoc_mgr,
+        &["scontrol", "show", "assoc_mgr"],
+        Form::Pairs,
+    ),
+    case(
+        "burst_buffer",
+        names::REQUEST_BURST_BUFFER_INFO,
+        burst_buffers,
+        &["scontrol", "show", "burstbuffer"],
+        Form::Pairs,
+    ),
+    case(
+        "burst_buffer_status",
+        names::REQUEST_BURST_BUFFER_STATUS,
+        |g| Message::ResponseBurstBufferStatus(Wire::sample(g)),
+        &["scontrol", "show", "bbstat"],
+        Form::Lines(":"),
+    ),
+    case(
+        "job_state",
+        names::REQUEST_JOB_STATE,
+        job_states,
+        &["squeue", "--only-job-state", "-o", "%A|%F|%K|%i|%T|%t"],
+        Form::Columns,
+    )
+    .since(Release::V24_11),
+    case(
+        "front_end",
+        names::REQUEST_FRONT_END_INFO,
+        front_ends,
+        &["scontrol", "show", "frontend"],
+        Form::Pairs,
+    )
+    .until(Release::V24_11),
+    case(
+        "federation",
+        names::REQUEST_FED_INFO,
+        federation,
+        &["scontrol", "show", "federation"],
+        Form::Pairs,
+    ),
+    case(
+        "batch_script",
+        names::REQUEST_BATCH_SCRIPT,
+        |g| Message::ResponseBatchScript(Wire::sample(g)),
+        &["scontrol", "write", "batch_script", "1", "-"],
+        Form::Lines(":"),
+    ),
+    case(
+        "token",
+        names::REQUEST_AUTH_TOKEN,
+        |g| Message::ResponseAuthToken(Wire::sample(g)),
+        &["scontrol", "token"],
+        Form::Lines("="),
+    ),
+    case(
+        "topology_config",
+        names::REQUEST_TOPO_CONFIG,
+        |g| Message::ResponseTopoConfig(Wire::sample(g)),
+        &["scontrol", "show", "topoconf"],
+        Form::Lines(":"),
+    )
+    .since(Release::V25_05),
+    case(
+        "will_run",
+        names::REQUEST_JOB_WILL_RUN,
+        |g| Message::ResponseJobWillRun(Wire::sample(g)),
+        &["sbatch", "--test-only", "--wrap", "true"],
+        Form::Lines("Job "),
+    ),
+    case(
+        "submitted",
+        names::REQUEST_SUBMIT_BATCH_JOB,
+        |g| Message::ResponseSubmitBatchJob(Wire::sample(g)),
+        &["sbatch", "--wrap", "true"],
+        Form::Lines(":"),
+    ),
+    json!("reservation_json", names::REQUEST_RESERVATION_INFO, reservations, "reservation"),
+    json!("license_json", names::REQUEST_LICENSE_INFO, plain::<r::LicenseInfoMsg>, "licenses"),
+    json!("step_json", names::REQUEST_JOB_STEP_INFO, steps, "step"),
+    case("stats_json", names::REQUEST_STATS_INFO, stats, &["sdiag", "--json"], Form::Json)
+        .since(Release::V24_11)
+        .volatile(CLIENT),
+    case(
+        "shares_json",
+        names::REQUEST_SHARE_INFO,
+        plain::<m::SharesResponse>,
+        &["sshare", "-a", "--json"],
+        Form::Json,
+    )
+    .since(Release::V24_11)
+    .volatile(CLIENT),
 ];
+
+/// Fields of documents that tell of the client.
+pub(crate) const CLIENT: &[&str] = &["meta.slurm.version.micro", "meta.slurm.release"];
 
 const SPRIO: &str = "%i|%u|%r|%n|%o|%Y|%y|%A|%a|%B|%b|%F|%f|%J|%j|%P|%p|%Q|%q|%N|%S|%T|%t";
 
@@ -195,7 +365,7 @@ fn plain<T: Reply>(g: &mut Gen) -> Message {
 }
 
 /// One of two values that a client knows, by whether a number is the altered one.
-fn pick<T>(drawn: impl Into<u64>, plain: T, altered: T) -> T {
+pub(crate) fn pick<T>(drawn: impl Into<u64>, plain: T, altered: T) -> T {
     if Gen::is_altered(drawn.into()) { altered } else { plain }
 }
 
@@ -271,4 +441,55 @@ fn topology(g: &mut Gen) -> Message {
 
 fn triggers(g: &mut Gen) -> Message {
     Message::ResponseTriggerGet(m::Triggers::sample(g))
+}
+
+/// Names of resources stand for themselves; a client knows those of associations by their place.
+fn assoc_mgr(g: &mut Gen) -> Message {
+    let mut info = d::AssocMgrInfo::sample(g);
+    info.assocs.iter_mut().for_each(|assoc| numbers(&mut assoc.assoc.qos_list));
+    for user in &mut info.users {
+        user.assoc_list.iter_mut().flatten().for_each(|assoc| numbers(&mut assoc.qos_list));
+    }
+    for qos in &mut info.qos {
+        numbers(&mut qos.qos.preempt_list);
+        qos.qos.preempt_mode = pick(qos.qos.preempt_mode, 8, 4);
+    }
+    for user in &mut info.users {
+        user.admin_level = pick(user.admin_level, 1, 3);
+    }
+    Message::ResponseAssocMgrInfo(info)
+}
+
+fn burst_buffers(g: &mut Gen) -> Message {
+    let mut info = r::BurstBufferInfoMsg::sample(g);
+    for buffer in info.plugins.iter_mut().flat_map(|plugin| &mut plugin.buffers) {
+        buffer.state = pick(buffer.state, 0x10, 0x21);
+    }
+    Message::ResponseBurstBufferInfo(info)
+}
+
+fn job_states(g: &mut Gen) -> Message {
+    let mut states = m::JobStateResponse::sample(g);
+    for job in &mut states.jobs {
+        job.state = pick(job.state, 1, 0);
+    }
+    Message::ResponseJobState(states)
+}
+
+fn front_ends(g: &mut Gen) -> Message {
+    let mut info = r::FrontEndInfoMsg::sample(g);
+    for front_end in &mut info.front_ends {
+        front_end.node_state = pick(front_end.node_state, 2, 1);
+    }
+    Message::ResponseFrontEndInfo(info)
+}
+
+fn federation(g: &mut Gen) -> Message {
+    let mut federation = Option::<d::Federation>::sample(g);
+    let clusters = federation.iter_mut().flat_map(|federation| &mut federation.cluster_list);
+    for cluster in clusters.flatten() {
+        cluster.fed_state = pick(cluster.fed_state, 1, 2);
+        numbers(&mut cluster.root_assoc.qos_list);
+    }
+    Message::ResponseFedInfo(Box::new(federation))
 }

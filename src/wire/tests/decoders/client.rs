@@ -34,7 +34,14 @@ impl Clients {
         if release == Release::V22_05 {
             conf.push_str("SelectType=select/cons_tres\n");
         }
-        std::fs::write(folder.join("slurm.conf"), conf).unwrap();
+        std::fs::write(folder.join("slurm.conf"), &conf).unwrap();
+        conf.push_str("AccountingStorageType=accounting_storage/slurmdbd\n");
+        conf.push_str("AccountingStorageHost=127.0.0.1\nAccountingStorageTRES=gres/gpu\n");
+        conf.push_str(&format!("AccountingStoragePort={port}\nSlurmdPort={port}\n"));
+        conf.push_str("GresTypes=gpu\nTrackWCKey=yes\n");
+        let folder_of = folder.join("accounting");
+        std::fs::create_dir_all(&folder_of).unwrap();
+        std::fs::write(folder_of.join("slurm.conf"), conf).unwrap();
         std::fs::write(folder.join("topology.conf"), "SwitchName=s0 Nodes=n[1-16]\n").unwrap();
         Self { release, folder }
     }
@@ -48,8 +55,8 @@ impl Clients {
         Some(Path::new(&cache).join(format!("side-{}", self.release.name())))
     }
 
-    /// What a client prints, or its complaint.
-    pub(crate) fn run(&self, words: &[&str]) -> Result<String, String> {
+    /// What a client prints, or its complaint. `part` is the folder of its configuration.
+    pub(crate) fn run(&self, part: &str, words: &[&str]) -> Result<String, String> {
         let mut line: Vec<String> = ["timeout", CLIENT_MAX_S].map(str::to_owned).to_vec();
         if let Some(root) = self.root() {
             let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ci/side-root");
@@ -61,7 +68,7 @@ impl Clients {
             .args(&line[1..])
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("SLURM_CONF", self.folder.join("slurm.conf"))
+            .env("SLURM_CONF", self.folder.join(part).join("slurm.conf"))
             .env("TZ", "UTC")
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
@@ -73,9 +80,10 @@ impl Clients {
             let status = output.status;
             return Err(format!("{status}: {}{}", text(&output.stdout), text(&output.stderr)));
         }
-        // Some name the machine they run on.
+        // Some name the machine they run on, and some speak on the other channel only.
         let host = hostname();
-        Ok(text(&output.stdout).replace(&format!(" {host} "), " HOST "))
+        let said = if output.stdout.is_empty() { &output.stderr } else { &output.stdout };
+        Ok(text(said).replace(&format!(" {host} "), " HOST "))
     }
 }
 

@@ -1,4 +1,4 @@
-//! A controller that says whatever a test wants to hear read out.
+//! A controller and an accounting daemon that say whatever a test wants to hear read out.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -7,13 +7,19 @@ use std::time::Duration;
 
 use flurm_wire::frame::{self, LENGTH_BYTES};
 use flurm_wire::messages::ReturnCode;
-use flurm_wire::{AuthBlock, Header, Message, Release, names};
+use flurm_wire::persist::{self, PersistRc};
+use flurm_wire::{AuthBlock, DbdMessage, Header, Message, Release, names};
+
+use crate::accounting;
+use crate::cases::Answer;
 
 /// Longest wait for the rest of a request.
 const READ_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Requests on one persistent connection.
+const REQUESTS_MAX: usize = 100;
 
-/// What is answered to each kind of request; a return code of zero to any other.
-pub(crate) type Replies = Vec<(u16, Message)>;
+/// What is answered to each kind of request; what a cluster without anything says to any other.
+pub(crate) type Replies = Vec<(u16, Answer)>;
 
 /// A server that answers until the test ends.
 #[derive(Debug)]
@@ -34,8 +40,8 @@ impl Server {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let replies = shared.lock().unwrap().clone();
-                // A client that hangs up early has seen enough.
-                let _ = answer(stream, &replies);
+                // A client that hangs up early has seen enough. One may hold two connections.
+                std::thread::spawn(move || answer(stream, &replies));
             }
         });
         Self { port, replies }
@@ -47,18 +53,50 @@ impl Server {
     }
 }
 
-fn answer(mut stream: TcpStream, replies: &Replies) -> io::Result<()> {
-    stream.set_read_timeout(Some(READ_WAIT_MAX))?;
+fn receive(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut prefix = [0; LENGTH_BYTES];
     stream.read_exact(&mut prefix)?;
-    let length = frame::length(prefix, frame::REQUEST_BYTES_MAX).map_err(io::Error::other)?;
+    let length = persist::length(prefix, frame::REQUEST_BYTES_MAX).map_err(io::Error::other)?;
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn answer(mut stream: TcpStream, replies: &Replies) -> io::Result<()> {
+    stream.set_read_timeout(Some(READ_WAIT_MAX))?;
+    let bytes = receive(&mut stream)?;
     let request = frame::split(&bytes).map_err(io::Error::other)?;
     let asked = request.header.msg_type;
-    let found = replies.iter().find(|(kind, _)| *kind == asked).map(|(_, message)| message.clone());
+    if asked == names::REQUEST_PERSIST_INIT {
+        return converse(stream, request.header.release, replies);
+    }
+    let found = replies.iter().find_map(|(kind, answer)| match answer {
+        Answer::Controller(message) if *kind == asked => Some(message.clone()),
+        _ => None,
+    });
     let message = found.unwrap_or_else(|| fallback(asked));
     stream.write_all(&reply(request.header.release, &message))
+}
+
+/// A persistent connection, up to its end.
+fn converse(mut stream: TcpStream, release: Release, replies: &Replies) -> io::Result<()> {
+    let port = stream.local_addr()?.port();
+    let ret_info = release.version();
+    let welcome = PersistRc { comment: None, flags: 0, rc: 0, ret_info };
+    let welcome = DbdMessage::PersistRc(welcome);
+    stream.write_all(&persist::build_message(&welcome, release))?;
+    for _ in 0..REQUESTS_MAX {
+        let bytes = receive(&mut stream)?;
+        let parts = persist::split(&bytes).map_err(io::Error::other)?;
+        let asked = parts.msg_type;
+        let found = replies.iter().find_map(|(kind, answer)| match answer {
+            Answer::Accounting(message) if *kind == asked => Some(message.clone()),
+            _ => None,
+        });
+        let message = found.unwrap_or_else(|| accounting::fallback(asked, release, port));
+        stream.write_all(&persist::build_message(&message, release))?;
+    }
+    Ok(())
 }
 
 /// What is true of a cluster that has nothing.

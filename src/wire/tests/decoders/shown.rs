@@ -9,7 +9,7 @@ pub(crate) enum Form {
     Pairs,
     /// One value a line, behind this text.
     Lines(&'static str),
-    /// A line of names and lines of values, both cut by `|`.
+    /// A line of names, the first with a `|`, and lines of values, all cut by `|`.
     Columns,
     /// A document.
     Json,
@@ -19,7 +19,7 @@ pub(crate) enum Form {
 pub(crate) type Shown = BTreeMap<String, Vec<String>>;
 
 /// Takes apart what was printed.
-pub(crate) fn take_apart(form: Form, text: &str) -> Shown {
+pub(crate) fn take_apart(form: Form, text: &str) -> Result<Shown, String> {
     let mut shown = Shown::new();
     let mut put = |label: &str, value: &str| {
         shown.entry(label.trim().to_owned()).or_default().push(value.trim().to_owned());
@@ -35,11 +35,12 @@ pub(crate) fn take_apart(form: Form, text: &str) -> Shown {
         Form::Columns => columns(text, &mut put),
         Form::Json => {
             let start = text.find('{').unwrap_or(0);
-            let value = serde_json::from_str(&text[start..]).expect("a client prints valid JSON");
+            let value = serde_json::from_str(&text[start..]);
+            let value = value.map_err(|error| format!("no JSON, {error}: {text:.300}"))?;
             flatten("", &value, &mut put);
         }
     }
-    shown
+    Ok(shown)
 }
 
 fn pairs(text: &str, put: &mut impl FnMut(&str, &str)) {
@@ -52,7 +53,8 @@ fn pairs(text: &str, put: &mut impl FnMut(&str, &str)) {
 }
 
 fn columns(text: &str, put: &mut impl FnMut(&str, &str)) {
-    let mut lines = text.lines();
+    // Reports have a title.
+    let mut lines = text.lines().skip_while(|line| !line.contains('|'));
     let names: Vec<&str> = lines.next().unwrap_or_default().split('|').collect();
     for line in lines {
         for (place, value) in line.split('|').enumerate() {
@@ -86,7 +88,13 @@ pub(crate) fn changes(before: &Shown, after: &Shown, volatile: &[&str]) -> Vec<S
     let mut labels: Vec<&String> = before.keys().chain(after.keys()).collect();
     labels.sort();
     labels.dedup();
-    let steady = labels.into_iter().filter(|label| !volatile.contains(&label.as_str()));
+    let unsteady = |label: &str| {
+        volatile.iter().any(|name| match name.strip_suffix('*') {
+            Some(start) => label.starts_with(start),
+            None => label == *name,
+        })
+    };
+    let steady = labels.into_iter().filter(|label| !unsteady(label));
     let changed = steady.filter_map(|label| {
         let (old, new) = (before.get(label).unwrap_or(&none), after.get(label).unwrap_or(&none));
         (old != new).then(|| format!("{label}: {} → {}", old.join(" "), new.join(" ")))

@@ -293,6 +293,12 @@ fn unsupported<T>() -> io::Result<T> {
 }
 
 impl Child for NoChild {
+    type Pipe = tokio::io::Empty;
+
+    fn take_pipe(&mut self, _which: flurm_rt::Standard) -> Option<tokio::io::Empty> {
+        None
+    }
+
     fn pid(&self) -> u32 {
         0
     }

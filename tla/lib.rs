@@ -1,0 +1,19 @@
+//! What ties the specifications in this folder to the code beside them.
+//!
+//! Input: specifications, what the model checkers say of them, and the product's own `model` and
+//! `node`. Output: verdicts. It contains no second implementation of anything: where a job's life is
+//! walked, `flurm_model::Cluster` and `flurm_node::ledger::Ledger` take the steps.
+
+mod checkers;
+mod dump;
+mod job_life;
+mod job_view;
+mod manifest;
+mod text;
+mod walk;
+
+pub use checkers::{Tools, check_all};
+pub use dump::Graph;
+pub use job_view::{AttemptNumbers, view_of_job};
+pub use manifest::{Check, Manifest};
+pub use walk::Difference;

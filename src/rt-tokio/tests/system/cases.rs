@@ -41,6 +41,10 @@ impl Folder {
         use std::os::unix::fs::PermissionsExt;
         let name = format!("flurm-rt-{word}-{}", std::process::id());
         let path = std::env::temp_dir().join(name);
+        // Of a daemon that was killed, when process numbers have come round again.
+        if path.exists() {
+            std::fs::remove_dir_all(&path).unwrap();
+        }
         std::fs::create_dir(&path).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o1777)).unwrap();
         Self(path)

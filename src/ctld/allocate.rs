@@ -6,11 +6,10 @@ use flurm_wire::messages::{CompleteJobAllocation, ReturnCode, SrunTimeout};
 use flurm_wire::records::{Allocation, AllocationList, JobDesc, Runs};
 use flurm_wire::{Errno as WireErrno, Message, NO_VAL, StepId};
 
-use crate::access::{self, Applicant};
 use crate::identity::Identity;
 use crate::refused::Refused;
-use crate::requests::{Answer, Request, Then, own};
-use crate::submit::{Submitter, allocation_job, owner_uid, text};
+use crate::requests::{Answer, Request, Then, check_access, own, submitter_of};
+use crate::submit::{allocation_job, text};
 use crate::tables::{Tables, memory, unix};
 
 /// Bits of the answer whether a job is ready (slurm.h, `READY_*`): nodes, job, prolog.
@@ -27,25 +26,8 @@ pub(crate) fn allocate(
 ) -> Result<Answer, Refused> {
     let asker = request.identity;
     let settings = cluster.settings();
-    let for_self = owner_uid(desc, asker.uid) == asker.uid;
-    let user = request.user.as_ref().filter(|_| for_self || asker.is_operator(settings));
-    let submitter = Submitter {
-        identity: &asker,
-        user_name: user.map(|(name, _)| name.clone()),
-        groups: user.map(|(_, groups)| groups.clone()).unwrap_or_default(),
-        privileged: asker.is_operator(settings),
-        client_release: request.release,
-        array_size_max: settings.array_size_max(),
-    };
-    let spec = Box::new(allocation_job(desc, &submitter)?);
-    let applicant = Applicant {
-        asker,
-        owner_uid: spec.uid,
-        groups: &request.group_names,
-        account: spec.account.as_deref(),
-        qos: spec.qos.as_deref(),
-    };
-    access::check(cluster, &spec.partitions, &applicant)?;
+    let spec = Box::new(allocation_job(desc, &submitter_of(request, desc, cluster))?);
+    check_access(request, &spec, cluster)?;
     let client = AllocClient {
         // Where a client says no host it is reached where it runs.
         host: text(&desc.resp_host).unwrap_or_else(|| request.peer.clone()),

@@ -298,6 +298,43 @@ fn unless_unchanged(seen: UnixTime, updated: Time) -> Result<(), Refused> {
     Ok(())
 }
 
+/// Who submits. Names and groups are told of those only for whom the asker may speak.
+pub(crate) fn submitter_of<'a>(
+    request: &'a Request<'_>,
+    desc: &JobDesc,
+    cluster: &Cluster,
+) -> Submitter<'a> {
+    let asker = &request.identity;
+    let settings = cluster.settings();
+    let privileged = asker.is_operator(settings);
+    let for_self = owner_uid(desc, asker.uid) == asker.uid;
+    let user = request.user.as_ref().filter(|_| for_self || privileged);
+    Submitter {
+        identity: asker,
+        user_name: user.map(|(name, _)| name.clone()),
+        groups: user.map(|(_, groups)| groups.clone()).unwrap_or_default(),
+        privileged,
+        client_release: request.release,
+        array_size_max: settings.array_size_max(),
+    }
+}
+
+/// Whether the partitions let the job's owner in.
+pub(crate) fn check_access(
+    request: &Request<'_>,
+    spec: &flurm_model::JobSpec,
+    cluster: &Cluster,
+) -> Result<(), Refused> {
+    let applicant = Applicant {
+        asker: request.identity,
+        owner_uid: spec.uid,
+        groups: &request.group_names,
+        account: spec.account.as_deref(),
+        qos: spec.qos.as_deref(),
+    };
+    access::check(cluster, &spec.partitions, &applicant)
+}
+
 fn submit(
     request: &Request<'_>,
     desc: &JobDesc,
@@ -306,25 +343,8 @@ fn submit(
 ) -> Result<Answer, Refused> {
     let asker = request.identity;
     let settings = cluster.settings();
-    let for_self = owner_uid(desc, asker.uid) == asker.uid;
-    let user = request.user.as_ref().filter(|_| for_self || asker.is_operator(settings));
-    let submitter = Submitter {
-        identity: &asker,
-        user_name: user.map(|(name, _)| name.clone()),
-        groups: user.map(|(_, groups)| groups.clone()).unwrap_or_default(),
-        privileged: asker.is_operator(settings),
-        client_release: request.release,
-        array_size_max: settings.array_size_max(),
-    };
-    let spec = Box::new(batch_job(desc, &submitter)?);
-    let applicant = Applicant {
-        asker,
-        owner_uid: spec.uid,
-        groups: &request.group_names,
-        account: spec.account.as_deref(),
-        qos: spec.qos.as_deref(),
-    };
-    access::check(cluster, &spec.partitions, &applicant)?;
+    let spec = Box::new(batch_job(desc, &submitter_of(request, desc, cluster))?);
+    check_access(request, &spec, cluster)?;
     let by = asker.actor(settings);
     let command = Command::Submit { at: now, key: request.key, by, spec };
     Ok(Answer::Propose(Box::new(command), Then::Submitted))

@@ -33,6 +33,14 @@ pub fn default_output(names: &Names<'_>) -> String {
 /// Replaces the patterns in a file name. A backslash anywhere switches all replacement off and is
 /// itself removed; an unknown pattern stays as it is.
 pub fn expand(name: &str, names: &Names<'_>) -> String {
+    expand_with(name, |letter, width| replacement(letter, width, names))
+}
+
+/// The same with replacements of another kind: given a letter and a width, 0 where none was asked for.
+pub(crate) fn expand_with(
+    name: &str,
+    replacement: impl Fn(char, usize) -> Option<String>,
+) -> String {
     if name.contains('\\') {
         return name.replace('\\', "");
     }
@@ -48,7 +56,7 @@ pub fn expand(name: &str, names: &Names<'_>) -> String {
             out.push_str(&rest[at..]);
             return out;
         };
-        match replacement(letter, width, names) {
+        match replacement(letter, width) {
             Some(text) => out.push_str(&text),
             None => out.push_str(&rest[at..at + 1 + digits + letter.len_utf8()]),
         }

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use flurm_base::{AttemptId, JobId};
 use serde::{Deserialize, Serialize};
 
+use crate::pattern::expand_with;
 use crate::record;
 
 /// Bits of [`StepOrder::flags`] (slurm.h, `LAUNCH_*`).
@@ -32,9 +33,6 @@ const ORDER_KIND: [u8; 6] = *b"FLMSTP";
 const ORDER_FORMAT: u16 = 1;
 const END_KIND: [u8; 6] = *b"FLMSTE";
 const END_FORMAT: u16 = 1;
-
-/// Largest zero-padding width honoured in a pattern such as `%4t` (srun(1)).
-const WIDTH_MAX: usize = 10;
 
 /// The order to run a step's tasks on this node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,29 +175,7 @@ impl StepOrder {
 
     /// Replaces the patterns of srun(1) in a file name. A backslash switches all replacement off.
     fn expand(&self, name: &str, task: u32) -> String {
-        if name.contains('\\') {
-            return name.replace('\\', "");
-        }
-        let mut out = String::with_capacity(name.len() + 16);
-        let mut rest = name;
-        while let Some(at) = rest.find('%') {
-            out.push_str(&rest[..at]);
-            let after = &rest[at + 1..];
-            let digits = after.bytes().take_while(u8::is_ascii_digit).count();
-            let width = after[..digits].parse::<usize>().unwrap_or(WIDTH_MAX).min(WIDTH_MAX);
-            let width = if digits == 0 { 0 } else { width };
-            let Some(letter) = after[digits..].chars().next() else {
-                out.push_str(&rest[at..]);
-                return out;
-            };
-            match self.replacement(letter, width, task) {
-                Some(text) => out.push_str(&text),
-                None => out.push_str(&rest[at..at + 1 + digits + letter.len_utf8()]),
-            }
-            rest = &after[digits + letter.len_utf8()..];
-        }
-        out.push_str(rest);
-        out
+        expand_with(name, |letter, width| self.replacement(letter, width, task))
     }
 
     fn replacement(&self, letter: char, width: usize, task: u32) -> Option<String> {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use flurm_tests::conf::against_slurm;
 use flurm_tests::{Client, Cluster, Record, Release, Shape, eventually};
 
-use crate::{alice, first_text};
+use crate::{alice, each_release, first_text};
 
 /// What squeue says of an array, one line for each record or task, sorted.
 fn queue(client: &Client, id: u32, options: &[&str]) -> Vec<String> {
@@ -30,19 +30,6 @@ fn all_ended(client: &Client, id: u32) {
         let records = records(client, id);
         if records.iter().all(Record::ended) { Ok(()) } else { Err(records) }
     });
-}
-
-/// Runs a story with the clients of each release, in a cluster of its own shape.
-fn each_release(shape: &Shape, story: impl Fn(&Cluster, &Client)) {
-    let cluster = Cluster::start(shape);
-    for release in Release::ALL {
-        if against_slurm() && release != Release::V22_05 {
-            continue;
-        }
-        println!("clients of {}", release.number());
-        story(&cluster, &alice(&cluster).release(release));
-    }
-    cluster.assert_healthy();
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fs;
 use flurm_tests::conf::against_slurm;
 use flurm_tests::{Client, Cluster, Release, Shape, eventually};
 
-use crate::{alice, ended, reaches};
+use crate::{alice, each_release, ended, reaches};
 
 /// The state, the reason and the dependency of a job.
 fn said(client: &Client, id: u32) -> String {
@@ -26,21 +26,9 @@ fn after(client: &Client, text: &str, more: &[&str]) -> u32 {
     client.sbatch(&[&[&*dependency][..], more].concat(), "exit 0")
 }
 
-fn each_release(story: impl Fn(&Cluster, &Client)) {
-    let cluster = Cluster::start(&Shape::small());
-    for release in Release::ALL {
-        if against_slurm() && release != Release::V22_05 {
-            continue;
-        }
-        println!("clients of {}", release.number());
-        story(&cluster, &alice(&cluster).release(release));
-    }
-    cluster.assert_healthy();
-}
-
 #[test]
 fn a_chain_runs_in_order_and_breaks_where_a_link_fails() {
-    each_release(|cluster, client| {
+    each_release(&Shape::small(), |cluster, client| {
         let body = "while [ ! -e go ]; do sleep 0.1; done; exit 3";
         let first = client.sbatch(&[], body);
         let ok = after(client, &format!("afterok:{first}"), &[]);
@@ -70,7 +58,7 @@ fn a_chain_runs_in_order_and_breaks_where_a_link_fails() {
 
 #[test]
 fn singletons_run_one_after_the_other() {
-    each_release(|_, client| {
+    each_release(&Shape::small(), |_, client| {
         let first = client.sbatch(&["-J", "alone"], "sleep 300");
         reaches(client, first, "RUNNING");
         let second = after(client, "singleton", &["-J", "alone"]);
@@ -82,7 +70,7 @@ fn singletons_run_one_after_the_other() {
 
 #[test]
 fn arrays_depend_as_a_whole_and_task_by_task() {
-    each_release(|cluster, client| {
+    each_release(&Shape::small(), |cluster, client| {
         let body = "while [ ! -e go-$SLURM_ARRAY_TASK_ID ]; do sleep 0.1; done";
         let go = |task: u32| cluster.work().join(format!("go-{task}"));
         let id = client.sbatch(&["--array=1-2"], body);
@@ -109,7 +97,7 @@ fn arrays_depend_as_a_whole_and_task_by_task() {
 
 #[test]
 fn a_job_whose_dependency_cannot_be_met_is_cancelled_on_demand() {
-    each_release(|_, client| {
+    each_release(&Shape::small(), |_, client| {
         let first = client.sbatch(&["-H"], "exit 0");
         let second = after(client, &format!("afterok:{first}"), &["--kill-on-invalid-dep=yes"]);
         client.run("scancel", &[&first.to_string()]).ok();
@@ -119,7 +107,7 @@ fn a_job_whose_dependency_cannot_be_met_is_cancelled_on_demand() {
 
 #[test]
 fn circles_and_nonsense_are_refused_in_slurms_words() {
-    each_release(|_, client| {
+    each_release(&Shape::small(), |_, client| {
         let first = client.sbatch(&["-H"], "exit 0");
         let second = after(client, &format!("afterany:{first}"), &[]);
         let circle = format!("Dependency=afterany:{second}");

@@ -22,7 +22,8 @@ mod truth;
 
 use std::path::Path;
 
-use flurm_tests::{Client, Cluster, Record, eventually};
+use flurm_tests::conf::against_slurm;
+use flurm_tests::{Client, Cluster, Record, Release, Shape, eventually};
 
 /// An ordinary user that every Debian machine has.
 const ALICE: &str = "nobody";
@@ -54,6 +55,19 @@ fn first_text(path: &Path) -> String {
         let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
         if text.ends_with('\n') { Ok(text) } else { Err(text) }
     })
+}
+
+/// Runs a story with the clients of each release. Slurm 22.05 itself refuses newer clients.
+fn each_release(shape: &Shape, story: impl Fn(&Cluster, &Client)) {
+    let cluster = Cluster::start(shape);
+    for release in Release::ALL {
+        if against_slurm() && release != Release::V22_05 {
+            continue;
+        }
+        println!("clients of {}", release.number());
+        story(&cluster, &alice(&cluster).release(release));
+    }
+    cluster.assert_healthy();
 }
 
 /// Clients of the ordinary user.

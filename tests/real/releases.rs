@@ -5,24 +5,11 @@ use std::fs;
 use flurm_tests::conf::against_slurm;
 use flurm_tests::{Client, Cluster, Record, Release, Shape};
 
-use crate::{alice, ended, first_text, reaches};
-
-/// Runs a story with the clients of each release. Slurm 22.05 itself refuses newer clients.
-fn each_release(story: impl Fn(&Cluster, &Client)) {
-    let cluster = Cluster::start(&Shape::small());
-    for release in Release::ALL {
-        if against_slurm() && release != Release::V22_05 {
-            continue;
-        }
-        println!("clients of {}", release.number());
-        story(&cluster, &alice(&cluster).release(release));
-    }
-    cluster.assert_healthy();
-}
+use crate::{alice, each_release, ended, first_text, reaches};
 
 #[test]
 fn clients_of_every_release_submit_and_see_a_job_through() {
-    each_release(|cluster, client| {
+    each_release(&Shape::small(), |cluster, client| {
         let go = cluster.work().join("go");
         let options = ["-J", "through", "-o", "out-%j", "-n", "2", "-t", "9", "--mem=200"];
         let body = "echo $SLURM_JOB_ID; while [ ! -e go ]; do sleep 0.1; done; exit 3";
@@ -47,7 +34,7 @@ fn clients_of_every_release_submit_and_see_a_job_through() {
 
 #[test]
 fn clients_of_every_release_see_nodes_partitions_and_configuration() {
-    each_release(|cluster, client| {
+    each_release(&Shape::small(), |cluster, client| {
         let text = client.run("sinfo", &["-h", "-o", "%P|%a|%l|%D|%T|%N|%C|%m"]).ok();
         assert_eq!(text.trim(), "main*|up|infinite|2|idle|n[1-2]|0/8/0/8|4000");
         let node = client.node("n2");
@@ -66,7 +53,7 @@ fn clients_of_every_release_see_nodes_partitions_and_configuration() {
 
 #[test]
 fn clients_of_every_release_cancel_hold_release_update_and_requeue() {
-    each_release(|cluster, client| {
+    each_release(&Shape::small(), |cluster, client| {
         let id = client.sbatch(&["-H", "-t", "5"], "echo x >> lines; sleep 300");
         let number = id.to_string();
         let control = |arguments: &[&str]| client.run("scontrol", arguments).ok();
@@ -89,7 +76,7 @@ fn clients_of_every_release_cancel_hold_release_update_and_requeue() {
 
 #[test]
 fn clients_of_every_release_are_refused_with_the_same_words() {
-    each_release(|_, client| {
+    each_release(&Shape::small(), |_, client| {
         let complaint = client.try_sbatch(&["-p", "nowhere"], "exit 0").refused();
         assert!(complaint.contains("Invalid partition name specified"), "{complaint}");
         let complaint = client.find_job(4_000_000).unwrap_err();

@@ -59,6 +59,7 @@ oracles! {
     exit_code_is_told::ExitCodeIsTold,
     arrays_are_whole::ArraysAreWhole,
     success_comes_first::SuccessComesFirst,
+    drains_are_kept::DrainsAreKept,
 }
 
 fn one<O: Oracle>(history: &History) -> Option<Violation> {

@@ -33,7 +33,7 @@ pub(crate) fn answer(
 ) -> Result<Answer, Refused> {
     let settings = cluster.settings();
     if !asker.is_operator(settings) {
-        return Err(Errno::AccessDenied.into());
+        return Err(Errno::UserIdMissing.into());
     }
     let names = nodes(&change.node_names, "NodeName")?;
     if names.is_empty() {
@@ -58,7 +58,6 @@ fn changes(change: &UpdateNode) -> Result<NodeChanges, Refused> {
         (asked(&change.topology_str), "Topology"),
         (asked(&change.power_action_name), "PowerAction"),
         (asked(&change.cert_token), "CertToken"),
-        (asked(&change.extra), "Extra"),
         (asked(&change.instance_id), "InstanceId"),
         (asked(&change.instance_type), "InstanceType"),
         (change.cpu_bind != 0, "CpuBind"),
@@ -70,7 +69,6 @@ fn changes(change: &UpdateNode) -> Result<NodeChanges, Refused> {
             return Err(Refused::because(Errno::NotSupported.number(), text));
         }
     }
-    let features = change.features_act.as_ref().or(change.features.as_ref());
     let split = |list: &String| {
         list.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
     };
@@ -78,7 +76,9 @@ fn changes(change: &UpdateNode) -> Result<NodeChanges, Refused> {
         state: state(change.node_state)?,
         reason: change.reason.clone(),
         weight: number(change.weight),
-        features: features.map(split),
+        features: change.features.as_ref().map(split),
+        features_active: change.features_act.as_ref().map(split),
+        extra: change.extra.clone(),
         comment: change.comment.clone(),
         address: change.node_addr.clone(),
         hostname: change.node_hostname.clone(),

@@ -16,7 +16,8 @@ impl Tables<'_> {
         let used = if down { NodeUse::default() } else { self.cluster.node_use(&conf.name) };
         let none = NodeFacts::default();
         let facts = node.facts.as_ref().unwrap_or(&none);
-        let features = (!conf.features.is_empty()).then(|| conf.features.join(","));
+        let list = |features: &[String]| (!features.is_empty()).then(|| features.join(","));
+        let extra = node.extra.clone().or_else(|| facts.extra.clone());
         let reason = (!node.reason.is_empty()).then(|| node.reason.clone());
         let alloc_tres = (used.cpus > 0).then(|| tres(used.cpus, used.memory_mb, None));
         let alloc_tres =
@@ -59,12 +60,12 @@ impl Tables<'_> {
             alloc_memory: used.memory_mb,
             alloc_tres_fmt_str: alloc_tres,
             arch: facts.arch.clone(),
-            features: features.clone(),
-            features_act: features,
+            features: list(&conf.features),
+            features_act: list(node.features_active()),
             gres: conf.gres.clone(),
             os: facts.os.clone(),
             comment: (!node.comment.is_empty()).then(|| node.comment.clone()),
-            extra: facts.extra.clone(),
+            extra: extra.filter(|text| !text.is_empty()),
             reason,
             ext_sensors: ExtSensors {
                 consumed_energy: NO_VAL64,

@@ -18,6 +18,7 @@ const FLAG_DEFAULT: (u32, u32) = (1, 1 << 8);
 const FLAG_HIDDEN: (u32, u32) = (1 << 1, 1 << 9);
 const FLAG_NO_ROOT: (u32, u32) = (1 << 2, 1 << 10);
 const FLAG_ROOT_ONLY: (u32, u32) = (1 << 3, 1 << 11);
+const FLAG_REQ_RESV: (u32, u32) = (1 << 4, 1 << 12);
 const FLAG_LLN: (u32, u32) = (1 << 5, 1 << 13);
 const FLAG_EXCLUSIVE_USER: (u32, u32) = (1 << 6, 1 << 14);
 const SHARED_FORCE: u16 = 0x8000;
@@ -31,7 +32,7 @@ pub(crate) fn answer(
     now: Time,
 ) -> Result<Answer, Refused> {
     if !asker.is_operator(cluster.settings()) {
-        return Err(Errno::AccessDenied.into());
+        return Err(Errno::UserIdMissing.into());
     }
     let name = change.name.clone().filter(|name| !name.is_empty());
     let name = PartitionName::from(name.ok_or_else(|| Refused::from(Errno::InvalidPartitionName))?);
@@ -59,7 +60,7 @@ pub(crate) fn delete(
     now: Time,
 ) -> Result<Answer, Refused> {
     if !asker.is_operator(cluster.settings()) {
-        return Err(Errno::AccessDenied.into());
+        return Err(Errno::UserIdMissing.into());
     }
     let name = delete.name.as_deref().unwrap_or("");
     let partition = PartitionName::from(name);
@@ -181,6 +182,7 @@ fn put_flags(flags: u32, conf: &mut PartitionConf) {
     put(FLAG_HIDDEN, |conf| &mut conf.hidden);
     put(FLAG_NO_ROOT, |conf| &mut conf.no_root);
     put(FLAG_ROOT_ONLY, |conf| &mut conf.root_only);
+    put(FLAG_REQ_RESV, |conf| &mut conf.reservation_required);
     put(FLAG_LLN, |conf| &mut conf.least_loaded);
     put(FLAG_EXCLUSIVE_USER, |conf| &mut conf.exclusive_user);
 }

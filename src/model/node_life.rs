@@ -237,6 +237,7 @@ impl Cluster {
         if let Some(state) = changes.state {
             self.check_state_change(node, state)?;
         }
+        check_features(node, changes)?;
         let idle = self.node_use(name).jobs == 0;
         self.change_node(at, name, events, |node| {
             change_fields(node, changes);
@@ -248,6 +249,10 @@ impl Cluster {
             }
             if let Some(state) = changes.state {
                 change_state(node, state, idle);
+            }
+            // As in Slurm, a node in service has no reason, even when one was given.
+            if !node.is_barred() && node.base == NodeBase::Up {
+                node.clear_reason();
             }
         });
         if let Some(NodeStateChange::Down | NodeStateChange::Future) = changes.state {
@@ -337,12 +342,36 @@ fn bar_short(at: Time, node: &mut Node, shortage: &str, uid: u32) {
     node.set_reason(at, uid, shortage);
 }
 
+/// Only what is available can be active.
+fn check_features(node: &Node, changes: &NodeChanges) -> Result<(), Refusal> {
+    if changes.features.is_none() && changes.features_active.is_none() {
+        return Ok(());
+    }
+    let available = changes.features.as_ref().unwrap_or(&node.conf.features);
+    let active = changes.features_active.as_deref().unwrap_or(node.features_active());
+    let stray = active.iter().find(|feature| !available.contains(feature));
+    match stray {
+        None => Ok(()),
+        Some(feature) => {
+            let text = format!("{feature} is not among the available features");
+            Err(Refusal::new(Errno::ActiveFeatureNotSubset, text))
+        }
+    }
+}
+
 fn change_fields(node: &mut Node, changes: &NodeChanges) {
     if let Some(weight) = changes.weight {
         node.conf.weight = weight;
     }
     if let Some(features) = &changes.features {
         node.conf.features = features.clone();
+        node.features_active = None;
+    }
+    if let Some(active) = &changes.features_active {
+        node.features_active = Some(active.clone()).filter(|all| *all != node.conf.features);
+    }
+    if let Some(extra) = &changes.extra {
+        node.extra = Some(extra.clone());
     }
     if let Some(comment) = &changes.comment {
         node.comment = comment.clone();

@@ -110,6 +110,10 @@ errnos! {
     StepLimit = 2076,
     /// ESLURM_DUPLICATE_STEP_ID
     DuplicateStepId = 2110,
+    /// ESLURM_ACTIVE_FEATURE_NOT_SUBSET
+    ActiveFeatureNotSubset = 2031,
+    /// ESLURM_USER_ID_MISSING
+    UserIdMissing = 2010,
 }
 
 /// Why a request is refused: goes back to the user in the reply.

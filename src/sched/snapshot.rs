@@ -32,7 +32,7 @@ pub struct NodeView {
     pub memory_mb: u64,
     /// Scratch disk, MB.
     pub tmp_disk_mb: u32,
-    /// Features.
+    /// Features that are active.
     pub features: Vec<String>,
     /// CPUs taken.
     pub cpus_used: u32,
@@ -167,7 +167,7 @@ fn node_view(cluster: &Cluster, node: &Node) -> NodeView {
         cores_per_socket: u32::from(node.conf.cores_per_socket.max(1)),
         memory_mb: node.conf.usable_memory_mb(),
         tmp_disk_mb: node.conf.tmp_disk_mb,
-        features: node.conf.features.clone(),
+        features: node.features_active().to_vec(),
         cpus_used: used.cpus,
         memory_used_mb: used.memory_mb,
         jobs: used.jobs,

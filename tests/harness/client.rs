@@ -119,6 +119,11 @@ impl Client {
         self
     }
 
+    /// Which release it is of.
+    pub fn of_release(&self) -> Release {
+        self.release
+    }
+
     /// As another user of this machine.
     pub fn user(mut self, name: &str) -> Self {
         self.user = Some(name.to_owned());

@@ -60,6 +60,7 @@ oracles! {
     arrays_are_whole::ArraysAreWhole,
     success_comes_first::SuccessComesFirst,
     drains_are_kept::DrainsAreKept,
+    features_are_met::FeaturesAreMet,
 }
 
 fn one<O: Oracle>(history: &History) -> Option<Violation> {

@@ -58,10 +58,13 @@ fn slurm_conf(scenario: &Scenario, cluster: &Cluster) -> String {
     for extra in &scenario.cluster.conf {
         line(format_args!("{extra}"));
     }
-    for id in &cluster.nodes {
+    for (nth, id) in cluster.nodes.iter().enumerate() {
         let (name, ip) = facts(*id);
+        let feature = crate::workload::feature_of(nth + 1);
         let (cpus, memory) = (scenario.cluster.cpus, scenario.cluster.memory_mib);
-        line(format_args!("NodeName={name} NodeAddr={ip} CPUs={cpus} RealMemory={memory}"));
+        line(format_args!(
+            "NodeName={name} NodeAddr={ip} CPUs={cpus} RealMemory={memory} Feature={feature}"
+        ));
     }
     let last = cluster.nodes.len();
     line(format_args!(

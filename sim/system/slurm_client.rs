@@ -134,6 +134,7 @@ fn job_desc(wanted: &Wanted, uid: u32) -> JobDesc {
         max_nodes: 1,
         array_inx: wanted.array.clone(),
         dependency: wanted.dependency.clone(),
+        features: wanted.features.clone(),
         bitflags: if wanted.dependency.is_some() { KILL_INV_DEP } else { 0 },
         ..JobDesc::default()
     }

@@ -38,6 +38,8 @@ pub struct Wanted {
     pub array: Option<String>,
     /// `--dependency`, with `--kill-on-invalid-dep`.
     pub dependency: Option<String>,
+    /// `--constraint`.
+    pub features: Option<String>,
 }
 
 /// A submission made ready to be sent; sending it twice sends the same bytes.

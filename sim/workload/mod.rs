@@ -21,7 +21,9 @@ use std::sync::Arc;
 use flurm_base::Rng;
 use serde::{Deserialize, Deserializer};
 
-pub(crate) use submit_related::{AFTER_SUCCESS_OF, TASKS, TASKS_AT_ONCE};
+pub(crate) use submit_related::{
+    AFTER_SUCCESS_OF, ON_AN_EVEN_NODE, TASKS, TASKS_AT_ONCE, feature_of,
+};
 
 pub use client::{ClientApi, Doing, Heard, Prepared, Wanted};
 

@@ -1,5 +1,6 @@
-//! Submits jobs that have to do with each other: arrays with a limit on how many run at once, and
-//! pairs of which the second waits for the success of the first.
+//! Submits jobs that have to do with each other or are particular: arrays with a limit on how many run
+//! at once, pairs of which the second waits for the success of the first, and jobs that run on some
+//! nodes only.
 
 use serde::Deserialize;
 
@@ -15,6 +16,13 @@ pub(crate) const TASKS: &str = "tasks of its array";
 pub(crate) const TASKS_AT_ONCE: &str = "tasks at once";
 /// The job whose success it waits for.
 pub(crate) const AFTER_SUCCESS_OF: &str = "after success of";
+/// Whether it runs on nodes of even number only (1), or of odd number only (0).
+pub(crate) const ON_AN_EVEN_NODE: &str = "on an even node";
+
+/// The feature of the node of this number.
+pub(crate) fn feature_of(number: usize) -> &'static str {
+    if number.is_multiple_of(2) { "even" } else { "odd" }
+}
 
 fn run_time() -> SpanRange {
     SpanRange::micros(100_000, 4_000_000)
@@ -28,14 +36,14 @@ fn limit() -> CountRange {
     CountRange::new(1, 3)
 }
 
-/// Submits arrays and pairs; a submission without an answer is sent again, byte for byte.
+/// Submits arrays, pairs and particular jobs; a submission without an answer is sent again, byte for byte.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SubmitRelated {
     /// How many clients submit at the same time.
     #[serde(default = "one_client")]
     clients: u8,
-    /// How many arrays, and as many pairs, they submit together.
+    /// How many arrays, and as many pairs and particular jobs, they submit together.
     rounds: CountRange,
     /// Tasks of an array.
     #[serde(default = "few")]
@@ -83,6 +91,15 @@ impl SubmitRelated {
         let _judged_from_the_history = self.submit(seat, &wanted).await;
     }
 
+    async fn picky(&self, seat: &mut Seat, round: u64) {
+        let even = seat.rng.range(0..=1);
+        let key = format!("c{}-picky{round}", seat.client);
+        note(seat, &key, ON_AN_EVEN_NODE, even);
+        let features = Some(feature_of(if even == 1 { 2 } else { 1 }).to_owned());
+        let wanted = Wanted { features, ..self.job(seat, key, false) };
+        let _judged_from_the_history = self.submit(seat, &wanted).await;
+    }
+
     async fn pair(&self, seat: &mut Seat, round: u64) {
         let fails = percent(&mut seat.rng, self.failing_percent);
         let first = self.job(seat, format!("c{}-first{round}", seat.client), fails);
@@ -110,6 +127,7 @@ impl Workload for SubmitRelated {
             for round in 0..seat.share(what.rounds) {
                 what.array(&mut seat, round).await;
                 what.pair(&mut seat, round).await;
+                what.picky(&mut seat, round).await;
             }
         })
     }

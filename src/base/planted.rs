@@ -35,6 +35,7 @@ pub const KNOWN: &[(&str, &str)] = &[
     ("model_forgets_array_limits", "more tasks of an array run at once than its % allows"),
     ("model_forgets_request_keys", "a repeated submission becomes a second job"),
     ("model_grants_more_than_a_node_has", "a start is applied without a look at what is free"),
+    ("model_ignores_constraints", "a job starts on nodes without the features it asks for"),
     (
         "model_keeps_bad_nodes",
         "a node that cannot start jobs is not drained and gets the next ones",

@@ -10,6 +10,7 @@ mod allocate;
 mod array_view;
 mod build_info;
 mod config;
+mod constraint;
 mod identity;
 mod job_view;
 mod launch;

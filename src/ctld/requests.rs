@@ -319,7 +319,7 @@ pub(crate) fn submitter_of<'a>(
     }
 }
 
-/// Whether the partitions let the job's owner in.
+/// Whether the partitions let the job's owner in, and the features it names exist.
 pub(crate) fn check_access(
     request: &Request<'_>,
     spec: &flurm_model::JobSpec,
@@ -332,7 +332,9 @@ pub(crate) fn check_access(
         account: spec.account.as_deref(),
         qos: spec.qos.as_deref(),
     };
-    access::check(cluster, &spec.partitions, &applicant)
+    access::check(cluster, &spec.partitions, &applicant)?;
+    crate::constraint::check(cluster, spec.features.as_deref(), Errno::InvalidFeature)?;
+    crate::constraint::check(cluster, spec.requests.prefer.as_deref(), Errno::InvalidPrefer)
 }
 
 fn submit(
@@ -360,6 +362,8 @@ fn update_job(
     let (found, job) = own_target(asker, cluster, &update::target_of(desc, cluster)?)?;
     let settings = cluster.settings();
     let changes = Box::new(update::changes(desc, asker.is_operator(settings))?);
+    let features = changes.features.as_deref().filter(|text| !text.is_empty());
+    crate::constraint::check(cluster, features, Errno::InvalidFeature)?;
     let moved = changes.partitions.is_some() || changes.account.is_some() || changes.qos.is_some();
     if moved && !asker.is_operator(settings) {
         let applicant = Applicant {

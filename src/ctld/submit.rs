@@ -29,7 +29,7 @@ const INVALID_GRES: u32 = 2072;
 /// ESLURM_INVALID_LICENSES.
 const INVALID_LICENSES: u32 = 2048;
 /// ESLURM_RESERVATION_INVALID.
-const RESERVATION_INVALID: u32 = 2052;
+const RESERVATION_INVALID: u32 = 2053;
 /// ESLURM_JOB_SCRIPT_MISSING.
 const JOB_SCRIPT_MISSING: u32 = 2009;
 /// ESLURM_USER_ID_MISSING.
@@ -37,7 +37,7 @@ const USER_ID_MISSING: u32 = 2010;
 /// SLURM_AUTH_NOBODY: what clients of 23.11 and later send instead of their own user and group id.
 const AUTH_NOBODY: u32 = 99;
 /// ESLURM_ENVIRONMENT_MISSING.
-const ENVIRONMENT_MISSING: u32 = 2123;
+const ENVIRONMENT_MISSING: u32 = 2127;
 
 /// What a submission becomes, with what the controller knows about the submitter.
 pub struct Submitter<'a> {
@@ -196,7 +196,6 @@ fn refuse_what_is_not_done(desc: &JobDesc) -> Result<(), Refused> {
         (asked(&desc.container), "--container"),
         (asked(&desc.container_id), "--container-id"),
         (asked(&desc.clusters), "--clusters"),
-        (asked(&desc.prefer), "--prefer"),
         (asked(&desc.batch_features), "--batch"),
         (asked(&desc.mcs_label), "--mcs-label"),
         (desc.crontab_entry.is_some(), "scrontab"),
@@ -377,6 +376,7 @@ fn warning(desc: &JobDesc) -> Option<Warning> {
 fn requests(desc: &JobDesc) -> Requests {
     Requests {
         wckey: text(&desc.wckey),
+        prefer: text(&desc.prefer),
         dependency: text(&desc.dependency),
         extra: text(&desc.extra),
         tres_bind: text(&desc.tres_bind),

@@ -78,6 +78,7 @@ fn refuse_what_is_not_done(desc: &JobDesc) -> Result<(), Refused> {
         (asked(&desc.tres_per_job), "TresPerJob"),
         (asked(&desc.clusters), "Clusters"),
         (asked(&desc.mcs_label), "MCSLabel"),
+        (asked(&desc.prefer), "Prefer"),
         (desc.mail_type != NO_VAL16 && desc.mail_type != 0, "MailType"),
         (desc.core_spec != NO_VAL16, "CoreSpec"),
         (number(desc.req_switch).is_some(), "Switches"),

@@ -15,6 +15,7 @@ mod cluster;
 mod codec;
 mod command;
 mod configure;
+mod constraint;
 mod dependency;
 mod dependents;
 mod index;
@@ -46,6 +47,7 @@ pub use command::{
     Actor, Applied, BatchEnd, Command, DownCause, Event, JobChanges, NodeChanges, NodeStateChange,
     Placement, PriorityChange, Reply, RequeueFlags, Start, StartRefusal, TaskAct, TaskOutcome,
 };
+pub use constraint::{Constraint, Features};
 pub use dependency::{Dependencies, Dependency, DependencyKind, DependencyState, DependencyTasks};
 pub use job::{
     Allocation, EndCause, Hold, Job, JobBase, JobFlags, Launch, Share, ShareState, SignalRequest,

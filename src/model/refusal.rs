@@ -112,6 +112,8 @@ errnos! {
     DuplicateStepId = 2110,
     /// ESLURM_ACTIVE_FEATURE_NOT_SUBSET
     ActiveFeatureNotSubset = 2031,
+    /// ESLURM_INVALID_PREFER
+    InvalidPrefer = 2133,
     /// ESLURM_USER_ID_MISSING
     UserIdMissing = 2010,
 }

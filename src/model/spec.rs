@@ -288,7 +288,7 @@ pub struct JobSpec {
     pub nodes_required: Vec<NodeName>,
     /// `--exclude`, expanded.
     pub nodes_excluded: Vec<NodeName>,
-    /// `--constraint` as written. Scheduling understands names joined by `&` or `,`.
+    /// `--constraint` as written; [`crate::Constraint`] reads it.
     pub features: Option<String>,
     /// `--exclusive`, `--oversubscribe`; `None` takes the partition's way.
     pub sharing: Option<Sharing>,

@@ -6,8 +6,8 @@ use flurm_base::{JobId, Time};
 
 use crate::apply::Events;
 use crate::{
-    Allocation, Cluster, Event, Hold, Job, JobBase, JobFlags, Launch, Limit, Node, Placement,
-    Reason, Reply, Share, ShareState, Start, StartRefusal,
+    Allocation, Cluster, Constraint, Event, Hold, Job, JobBase, JobFlags, Launch, Limit, Node,
+    Placement, Reason, Reply, Share, ShareState, Start, StartRefusal,
 };
 
 impl Cluster {
@@ -77,7 +77,23 @@ impl Cluster {
             }
             self.check_room(job, node, placement)?;
         }
-        Ok(())
+        self.check_features(job, start)
+    }
+
+    /// Whether the nodes have the features that the job asks for, or would prefer.
+    fn check_features(&self, job: &Job, start: &Start) -> Result<(), StartRefusal> {
+        let wishes = [&job.spec.features, &job.spec.requests.prefer];
+        let asked = job.spec.features.is_some();
+        if !asked || flurm_base::planted::is("model_ignores_constraints") {
+            return Ok(());
+        }
+        let nodes = start.placements.iter().map(|part| self.nodes[&part.node].features_active());
+        let nodes: Vec<&[String]> = nodes.collect();
+        let meets = |wish: &&Option<String>| {
+            let constraint = wish.as_deref().and_then(Constraint::parse);
+            constraint.is_some_and(|constraint| constraint.met_by(&nodes))
+        };
+        if wishes.iter().any(meets) { Ok(()) } else { Err(StartRefusal::Node) }
     }
 
     /// Whether the partition's limits forbid the start.

@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 
 use flurm_model::{
-    JobSpec, Limit, Memory, NodeName, OverSubscribe, PartitionConf, Placement, Select, SelectUnit,
-    Sharing,
+    Constraint, JobSpec, Limit, Memory, NodeName, OverSubscribe, PartitionConf, Placement, Select,
+    SelectUnit, Sharing,
 };
 
 use crate::NodeView;
@@ -27,7 +27,8 @@ pub(crate) struct Demand {
     /// Neighbours in the configuration's order only.
     pub(crate) contiguous: bool,
     excluded: BTreeSet<NodeName>,
-    features: Option<Vec<String>>,
+    /// What the nodes must have together.
+    pub(crate) constraint: Constraint,
     cpus_per_unit: u32,
     units_per_node_max: u32,
     units_per_socket_max: Option<u32>,
@@ -46,14 +47,28 @@ pub(crate) struct Demand {
 }
 
 impl Demand {
-    /// What `spec` needs in a partition. `None` when its features are an expression that this
-    /// planner does not understand.
-    pub(crate) fn of(spec: &JobSpec, conf: &PartitionConf, select: Select) -> Option<Self> {
-        let size = &spec.size;
-        let features = match &spec.features {
-            None => None,
-            Some(text) => Some(feature_list(text)?),
+    /// What `spec` needs in a partition, wish by wish: what it would prefer, then what it must
+    /// have. Empty when its constraint cannot be read.
+    pub(crate) fn of(spec: &JobSpec, conf: &PartitionConf, select: Select) -> Vec<Self> {
+        let wishes = spec.requests.prefer.as_ref().map(Some).into_iter();
+        let read = |wish: Option<&String>| match wish {
+            Some(text) => Constraint::parse(text),
+            None => Some(Constraint::default()),
         };
+        let read = wishes.chain([spec.features.as_ref()]).filter_map(read);
+        read.map(|constraint| Self::with(spec, conf, select, constraint)).collect()
+    }
+
+    fn with(
+        spec: &JobSpec,
+        conf: &PartitionConf,
+        select: Select,
+        mut constraint: Constraint,
+    ) -> Self {
+        let size = &spec.size;
+        if flurm_base::planted::is("model_ignores_constraints") {
+            constraint = Constraint::default();
+        }
         let wants_all = match spec.sharing {
             None | Some(Sharing::Oversubscribe) => false,
             // A node to itself also is a node shared with nobody else.
@@ -64,15 +79,15 @@ impl Demand {
         let tasks = size.tasks_or_default().max(1);
         let by_cpus = size.cpus_min.div_ceil(cpus_per_unit);
         let units = if size.overcommit { tasks } else { tasks.max(by_cpus) };
-        let nodes_min = size.nodes_min.max(conf.nodes_min).max(1);
-        Some(Self {
+        let nodes_min = size.nodes_min.max(conf.nodes_min).max(constraint.nodes_counted()).max(1);
+        Self {
             units: units.max(nodes_min),
             nodes_min,
             nodes_max: size.nodes_max.unwrap_or(u32::MAX).min(conf.nodes_max.or(u32::MAX)),
             required: spec.nodes_required.iter().cloned().collect(),
             contiguous: spec.contiguous,
             excluded: spec.nodes_excluded.iter().cloned().collect(),
-            features,
+            constraint,
             cpus_per_unit,
             units_per_node_max: size.tasks_per_node.map_or(u32::MAX, u32::from).max(1),
             units_per_socket_max: size.tasks_per_socket.map(u32::from),
@@ -89,13 +104,13 @@ impl Demand {
             select,
             tasks,
             overcommit: size.overcommit,
-        })
+        }
     }
 
     /// Whether the node is of a kind that the job could use, whatever runs there.
     pub(crate) fn suits(&self, node: &NodeView) -> bool {
-        let has = |feature: &String| node.features.contains(feature);
-        let features = self.features.as_ref().is_none_or(|list| list.iter().all(has));
+        let each = self.constraint.each.as_ref();
+        let features = each.is_none_or(|each| each.met_by(&node.features));
         let shape = node.sockets >= self.sockets
             && node.cores_per_socket >= self.cores_per_socket
             && node.threads_per_core >= self.threads_per_core;
@@ -196,13 +211,4 @@ impl Demand {
             surplus -= less;
         }
     }
-}
-
-/// Names joined by `&` or `,`; `None` for anything richer.
-pub(crate) fn feature_list(text: &str) -> Option<Vec<String>> {
-    let plain = |name: &str| {
-        !name.is_empty() && !name.contains(['|', '[', ']', '(', ')', '*', '!', '@', ' '])
-    };
-    let names: Vec<&str> = text.split(['&', ',']).map(str::trim).collect();
-    names.iter().all(|name| plain(name)).then(|| names.into_iter().map(String::from).collect())
 }

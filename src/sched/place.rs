@@ -24,6 +24,12 @@ pub(crate) fn place(
     nodes: &[NodeView],
     candidates: &[usize],
 ) -> Option<Vec<(usize, Placement)>> {
+    if !demand.constraint.same.is_empty() {
+        return place_alike(demand, nodes, candidates);
+    }
+    if !demand.constraint.counts.is_empty() {
+        return place_counted(demand, nodes, candidates);
+    }
     let mut rooms: Vec<Room> = Vec::new();
     let named = demand.contiguous || !demand.required.is_empty();
     for at in candidates {
@@ -49,6 +55,40 @@ pub(crate) fn place(
         choose(demand, &rooms)
     };
     chosen.map(|chosen| distribute(demand, nodes, chosen))
+}
+
+/// All nodes share one of some features: the first that does.
+fn place_alike(
+    demand: &Demand,
+    nodes: &[NodeView],
+    candidates: &[usize],
+) -> Option<Vec<(usize, Placement)>> {
+    let mut plain = demand.clone();
+    plain.constraint.same = Vec::new();
+    demand.constraint.same.iter().find_map(|same| {
+        let alike = |at: &&usize| same.met_by(&nodes[**at].features);
+        let alike: Vec<usize> = candidates.iter().filter(alike).copied().collect();
+        place(&plain, nodes, &alike)
+    })
+}
+
+/// So many nodes with these features, so many with those: the lightest of each, and what else the
+/// job needs beside them.
+fn place_counted(
+    demand: &Demand,
+    nodes: &[NodeView],
+    candidates: &[usize],
+) -> Option<Vec<(usize, Placement)>> {
+    let has_room = |at: &&usize| room(demand, nodes, **at).is_some();
+    let mut open: Vec<usize> = candidates.iter().filter(has_room).copied().collect();
+    // Nodes that are required anyhow are counted first.
+    open.sort_by_key(|at| !demand.required.contains(&nodes[*at].name));
+    let features: Vec<&[String]> = open.iter().map(|at| &nodes[*at].features[..]).collect();
+    let counted = demand.constraint.count_off(&features)?;
+    let mut plain = demand.clone();
+    plain.constraint.counts = Vec::new();
+    plain.required.extend(counted.iter().map(|nth| nodes[open[*nth]].name.clone()));
+    place(&plain, nodes, candidates)
 }
 
 fn room(demand: &Demand, nodes: &[NodeView], at: usize) -> Option<Room> {

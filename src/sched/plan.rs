@@ -81,14 +81,15 @@ pub fn feasible(
     let mut refusal = Refusal::from(Errno::RequestedNodeConfigUnavailable);
     for name in partitions {
         let Some(partition) = snapshot.partition(name) else { continue };
-        let Some(demand) = Demand::of(spec, &relaxed(partition), snapshot.select) else {
-            let text = "only feature names joined by & are understood";
-            return Err(Refusal::new(Errno::InvalidFeature, text));
+        let demands = Demand::of(spec, &relaxed(partition), snapshot.select);
+        let Some(last) = demands.last() else {
+            return Err(Refusal::from(Errno::InvalidFeature));
         };
-        if place(&demand, &snapshot.nodes, &partition.nodes).is_some() {
+        let fits = |demand: &Demand| place(demand, &snapshot.nodes, &partition.nodes).is_some();
+        if demands.iter().any(fits) {
             return Ok(());
         }
-        refusal = never(&demand, snapshot, partition);
+        refusal = never(last, snapshot, partition);
     }
     Err(refusal)
 }
@@ -205,8 +206,9 @@ impl<'a> Pass<'a> {
             self.explain(job, Reason::Priority, String::new());
             return;
         }
-        let Some(demand) = Demand::of(&job.spec, &partition.conf, self.snapshot.select) else {
-            let text = String::from("its features are an expression that is not understood");
+        let demands = Demand::of(&job.spec, &partition.conf, self.snapshot.select);
+        let Some(last) = demands.last() else {
+            let text = String::from("its constraint cannot be read");
             self.explain(job, Reason::BadConstraints, text);
             return;
         };
@@ -216,12 +218,13 @@ impl<'a> Pass<'a> {
                 return;
             }
             let candidates = self.candidates(partition);
-            let placed = place(&demand, &self.nodes, &candidates.nodes);
+            let placed =
+                demands.iter().find_map(|demand| place(demand, &self.nodes, &candidates.nodes));
             self.candidates.insert(partition.conf.name.as_str(), candidates);
             match placed {
                 Some(placements) => self.start(job, partition, placements),
                 None => {
-                    self.find_blocked(job, partition, &demand);
+                    self.find_blocked(job, partition, last);
                     return;
                 }
             }

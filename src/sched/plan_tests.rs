@@ -247,12 +247,46 @@ fn light_nodes_are_taken_first() {
 }
 
 #[test]
-fn features_are_names_that_must_all_be_there() {
+fn nodes_have_the_features_that_are_asked_for() {
     let mut s = cluster(&[4, 4]);
     s.nodes[1].features = vec![String::from("ib"), String::from("gpu")];
     add_job(&mut s, 1, |_, spec| spec.features = Some(String::from("gpu&ib")));
-    add_job(&mut s, 1, |_, spec| spec.features = Some(String::from("gpu|ib")));
-    assert_eq!(line(&s), "1=n2:1, 2=BadConstraints");
+    add_job(&mut s, 1, |_, spec| spec.features = Some(String::from("gpu|none")));
+    add_job(&mut s, 1, |_, spec| spec.features = Some(String::from("none")));
+    assert_eq!(line(&s), "1=n2:1, 2=n2:1, 3=BadConstraints");
+}
+
+#[test]
+fn nodes_are_alike_or_counted_where_that_is_asked_for() {
+    let names = |features: &str| features.split(' ').map(String::from).collect::<Vec<_>>();
+    let mut s = cluster(&[1, 1, 1, 1]);
+    for (node, features) in s.nodes.iter_mut().zip(["a", "b x", "b", "a x"]) {
+        node.features = names(features);
+    }
+    let asks = |constraint: &str, nodes: u32| {
+        let mut s = s.clone();
+        add_job(&mut s, nodes, |_, spec| {
+            (spec.size.nodes_min, spec.size.nodes_max) = (nodes, Some(nodes));
+            spec.features = Some(String::from(constraint));
+        });
+        line(&s)
+    };
+    assert_eq!(asks("[b|a]", 2), "1=n2:1 n3:1");
+    assert_eq!(asks("[b|a]", 3), "1=BadConstraints");
+    assert_eq!(asks("[x*1&b*1]", 2), "1=n2:1 n3:1");
+    assert_eq!(asks("[b*1&x*2]", 3), "1=n2:1 n3:1 n4:1");
+    assert_eq!(asks("x*1", 2), "1=n1:1 n2:1");
+    assert_eq!(asks("x*3", 3), "1=BadConstraints");
+}
+
+#[test]
+fn preferred_features_are_tried_first_and_may_be_missed() {
+    let mut s = cluster(&[1, 1]);
+    s.nodes[1].features = vec![String::from("fast")];
+    for _ in 0..2 {
+        add_job(&mut s, 1, |_, spec| spec.requests.prefer = Some(String::from("fast")));
+    }
+    assert_eq!(line(&s), "1=n2:1, 2=n1:1");
 }
 
 #[test]
@@ -297,7 +331,7 @@ fn what_can_never_be_is_refused_with_the_closest_fit() {
         "it needs 7 tasks on 1 or more nodes; in partition main 2 nodes fit, with room for 6";
     assert_eq!(refusal.text, text);
     assert!(feasible(&s, &wants(5, Some(1)), &main).is_err());
-    let odd = JobSpec { features: Some(String::from("a|b")), ..wants(1, None) };
+    let odd = JobSpec { features: Some(String::from("a|")), ..wants(1, None) };
     assert_eq!(feasible(&s, &odd, &main).map_err(|no| no.errno), Err(Errno::InvalidFeature));
 }
 

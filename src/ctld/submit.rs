@@ -92,6 +92,12 @@ fn job(
     batch: Option<Arc<Batch>>,
 ) -> Result<JobSpec, Refused> {
     let (uid, gid) = owner(desc, submitter)?;
+    let nodes_required = nodes(&desc.req_nodes, "--nodelist")?;
+    let nodes_excluded = nodes(&desc.exc_nodes, "--exclude")?;
+    if let Some(name) = nodes_required.iter().find(|name| nodes_excluded.contains(name)) {
+        let text = format!("{name} is both required and excluded");
+        return Err(Refused::because(Errno::InvalidNodeName.number(), text));
+    }
     let work_dir = desc.work_dir.clone().filter(|dir| !dir.is_empty());
     Ok(JobSpec {
         name: desc.name.clone().unwrap_or_default(),
@@ -114,8 +120,8 @@ fn job(
         nice: nice(desc, submitter)?,
         begin: time(desc.begin_time),
         deadline: time(desc.deadline),
-        nodes_required: nodes(&desc.req_nodes, "--nodelist")?,
-        nodes_excluded: nodes(&desc.exc_nodes, "--exclude")?,
+        nodes_required,
+        nodes_excluded,
         features: text(&desc.features),
         sharing: sharing(desc.shared)?,
         contiguous: desc.contiguous == 1,

@@ -150,7 +150,7 @@ fn build(world: &mut World, scenario: &Scenario, rng: &Rng) -> Built {
         let id = world.add_machine(&name, IpAddr::from(ip), cpus, memory_mib);
         let (skew_us, drift_ppm) = skewed(&mut clocks, &scenario.world);
         let clock = &mut world.machine_mut(id).clock;
-        clock.jump(skew_us);
+        clock.jump(0, skew_us);
         clock.set_drift(0, drift_ppm);
         id
     };

@@ -55,7 +55,7 @@ pub enum Act {
     Reset(MachineId),
     /// The connections of a machine with others go dead without a word.
     Deaden(MachineId),
-    /// A wall clock jumps by this many microseconds.
+    /// A wall clock jumps by this many microseconds, or as many back (`MachineClock::jump`).
     Jump(MachineId, i64),
     /// A machine's clocks run fast or slow, in parts per million.
     Drift(MachineId, i64),
@@ -142,7 +142,8 @@ impl Act {
             Self::Reset(machine) => world::with(|w| net::reset_all(w, *machine)),
             Self::Deaden(machine) => world::with(|w| net::deaden_all(w, *machine)),
             Self::Jump(machine, by_us) => world::with(|w| {
-                w.machine_mut(*machine).clock.jump(*by_us);
+                let now = w.now();
+                w.machine_mut(*machine).clock.jump(now, *by_us);
                 w.compare_clocks();
             }),
             Self::Drift(machine, ppm) => drift(cluster, *machine, *ppm, lasts),
@@ -201,7 +202,8 @@ impl Act {
             Self::Reset(machine) => format!("reset of all connections of {}", name(*machine)),
             Self::Deaden(machine) => format!("all connections of {} go dead", name(*machine)),
             Self::Jump(machine, by_us) => {
-                format!("wall clock of {} jumps by {} ms", name(*machine), by_us / 1_000)
+                let by_ms = by_us / 1_000;
+                format!("wall clock of {} jumps by {by_ms} ms or as much back", name(*machine))
             }
             Self::Drift(machine, ppm) => format!("clocks of {} drift by {ppm} ppm", name(*machine)),
             Self::Trouble(machine, trouble) => {

@@ -209,6 +209,7 @@ mod invented {
             cpus: 2,
             memory_mib: 100,
             uid: 1001,
+            task: None,
             left_behind: false,
         }
     }

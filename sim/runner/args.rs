@@ -11,11 +11,13 @@ use crate::world::script::parse_span;
 pub(super) const USAGE: &str = "\
 flurm-sim run <scenario or folder>... [--seeds N] [--for SPAN] [--first S] [--jobs N] [--keep-going]
         [--shard I/N] [--state FILE] [--json FILE] [--junit FILE] [--corpus DIR] [--marks all|FILE]
+        [--reached FILE]
     runs N seeds of each scenario (100 unless told), from S on. --for spends a span of real time
     instead, shared by the scenarios, on fresh seeds. --shard takes every Nth seed. --state remembers
     what is done, so that an interrupted run goes on. --corpus keeps failing and rarest seeds as files
-    that can be run and replayed. --marks names marks that must all be reached. A negative scenario
-    must fail.
+    that can be run and replayed. --marks names marks that must all be reached; --reached
+    keeps those reached by this run and earlier ones with the same file. A negative scenario must
+    fail.
 flurm-sim replay <scenario> [--seed S] [--only WORD] [--machine M] [--kind K] [--from T] [--until T]
         [--numbers] [--quiet] [--break-at EVENT] [--html FILE] [--disks DIR]
     tells one seed as a story on one time line. --only, --machine and --kind choose lines and may be
@@ -182,6 +184,8 @@ pub struct Files {
     pub corpus: Option<PathBuf>,
     /// Marks that must be reached.
     pub marks: Option<PathBuf>,
+    /// Marks that were reached, by earlier runs too.
+    pub reached: Option<PathBuf>,
     /// A timeline.
     pub html: Option<PathBuf>,
     /// The disks at the end.
@@ -399,6 +403,10 @@ const OPTIONS: &[(&str, Set)] = &[
     }),
     ("--marks", |args, value| {
         args.files.marks = file(value);
+        Ok(())
+    }),
+    ("--reached", |args, value| {
+        args.files.reached = file(value);
         Ok(())
     }),
     ("--html", |args, value| {

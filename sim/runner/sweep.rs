@@ -120,6 +120,9 @@ impl<'a> Sweep<'a> {
                 break;
             }
         }
+        if let Some(path) = self.args.files.reached.as_deref() {
+            self.remember(path)?;
+        }
         let never: Vec<String> = must_reach
             .map(|marks| marks.into_iter().filter(|mark| !self.reached.contains(mark)).collect())
             .unwrap_or_default();
@@ -131,6 +134,15 @@ impl<'a> Sweep<'a> {
         }
         self.report(worst, never)?;
         Ok(worst)
+    }
+
+    /// Adds the marks of earlier runs to those of this one, and writes all of them.
+    fn remember(&mut self, path: &Path) -> Result<(), String> {
+        if path.exists() {
+            self.reached.extend(lines_of(path)?);
+        }
+        let text: String = self.reached.iter().map(|mark| format!("{mark}\n")).collect();
+        write_file(path, &text)
     }
 
     fn engine(&self) -> String {
@@ -344,6 +356,11 @@ fn marks_of(path: &Path) -> Result<Vec<String>, String> {
     if path.as_os_str() == "all" {
         return Ok(marks::KNOWN.iter().map(|mark| (*mark).to_owned()).collect());
     }
+    lines_of(path)
+}
+
+/// The lines of a file that say something.
+fn lines_of(path: &Path) -> Result<Vec<String>, String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("could not read {}: {error}", path.display()))?;
     let lines = text.lines().map(str::trim);

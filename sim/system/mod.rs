@@ -4,6 +4,7 @@
 mod flurm;
 pub mod log;
 mod slurm_client;
+mod srun;
 
 use std::rc::Rc;
 

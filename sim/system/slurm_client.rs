@@ -8,14 +8,16 @@ use std::time::Duration;
 use flurm_host::munge::{Munge, SOCKET_DEFAULT, UID_ANY};
 use flurm_rt::{Addr, AsyncRuntime, Env, Net};
 use flurm_wire::hash::{HashKind, hash_block};
-use flurm_wire::messages::{InfoRequest, JobInfoRequest, JobStepKill, Requeue};
+use flurm_wire::messages::{
+    CompleteJobAllocation, InfoRequest, JobAllocInfo, JobInfoRequest, JobStepKill, Requeue,
+};
 use flurm_wire::records::{DeletePartition, JobDesc, UpdateNode, UpdatePartition};
 use flurm_wire::{
     AuthBlock, Errno, Header, JobRef, List, Message, Release, StepId, UnixTime, frame,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
-use crate::workload::{ClientApi, Doing, Heard, Prepared, Wanted};
+use crate::workload::{ClientApi, Doing, Heard, Prepared, StepSeen, StepWanted, Wanted};
 use crate::world::history::{Order, SeenJob, SeenNode};
 use crate::world::{self, MachineId, Nanos};
 
@@ -29,16 +31,18 @@ const NODE_STATE_RESUME: u32 = 1 << 8;
 const NODE_STATE_DRAIN: u32 = 1 << 9;
 /// `--kill-on-invalid-dep` (slurm.h).
 const KILL_INV_DEP: u64 = 1 << 0;
+/// A port that no client listens on.
+const DEAF_PORT: u16 = 7;
 /// Signal of `scancel`.
 const SIGKILL: u16 = 9;
 
 /// A client.
 pub(super) struct SlurmClient<E: Env> {
-    env: E,
+    pub(super) env: E,
     addrs: Vec<SocketAddr>,
-    next: usize,
+    pub(super) next: usize,
     release: Release,
-    uid: u32,
+    pub(super) uid: u32,
 }
 
 impl<E: Env> SlurmClient<E> {
@@ -54,7 +58,7 @@ impl<E: Env> SlurmClient<E> {
         Self { env, addrs, next: number as usize, release, uid }
     }
 
-    async fn frame(&self, message: &Message) -> Option<Vec<u8>> {
+    pub(super) async fn frame(&self, message: &Message) -> Option<Vec<u8>> {
         let body = message.to_bytes(self.release);
         let payload = hash_block(HashKind::K12, &body, message.msg_type());
         let munge = Munge::new(self.env.clone(), Path::new(SOCKET_DEFAULT));
@@ -65,24 +69,24 @@ impl<E: Env> SlurmClient<E> {
     }
 
     /// Sends a frame to a controller and waits for its reply.
-    async fn talk(&self, at: usize, bytes: &[u8]) -> Option<Message> {
-        let addr = Addr::Ip(self.addrs[at % self.addrs.len()]);
+    pub(super) async fn talk(&self, at: usize, bytes: &[u8]) -> Option<Message> {
+        self.talk_to(self.addrs[at % self.addrs.len()], bytes).await
+    }
+
+    /// Sends a frame to a daemon and waits for its reply.
+    pub(super) async fn talk_to(&self, addr: SocketAddr, bytes: &[u8]) -> Option<Message> {
+        let addr = Addr::Ip(addr);
         let talk = async {
             let connect = self.env.net().connect(&addr);
             let mut stream = E::Rt::timeout(CONNECT_MAX, connect).await.ok()?.ok()?;
             stream.write_all(bytes).await.ok()?;
-            let mut prefix = [0; frame::LENGTH_BYTES];
-            stream.read_exact(&mut prefix).await.ok()?;
-            let length = frame::length(prefix, frame::REPLY_BYTES_MAX).ok()?;
-            let mut reply = vec![0; length];
-            stream.read_exact(&mut reply).await.ok()?;
-            frame::split(&reply).ok()?.message().ok()
+            read_message(&mut stream).await
         };
         E::Rt::timeout(ANSWER_MAX, Box::pin(talk)).await.ok().flatten()
     }
 
     /// Sends a frame to the next controller and waits for its reply.
-    async fn exchange(&mut self, bytes: &[u8]) -> Option<Message> {
+    pub(super) async fn exchange(&mut self, bytes: &[u8]) -> Option<Message> {
         let reply = self.talk(self.next, bytes).await;
         if reply.as_ref().is_none_or(|reply| error_of(reply).is_some_and(goes_elsewhere)) {
             self.next += 1;
@@ -90,13 +94,23 @@ impl<E: Env> SlurmClient<E> {
         reply
     }
 
-    async fn ask(&mut self, message: &Message) -> Option<Message> {
+    pub(super) async fn ask(&mut self, message: &Message) -> Option<Message> {
         let bytes = self.frame(message).await?;
         self.exchange(&bytes).await
     }
 }
 
-fn error_of(reply: &Message) -> Option<u32> {
+/// Reads one message from a connection.
+pub(super) async fn read_message(stream: &mut (impl AsyncRead + Unpin)) -> Option<Message> {
+    let mut prefix = [0; frame::LENGTH_BYTES];
+    stream.read_exact(&mut prefix).await.ok()?;
+    let length = frame::length(prefix, frame::REPLY_BYTES_MAX).ok()?;
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes).await.ok()?;
+    frame::split(&bytes).ok()?.message().ok()
+}
+
+pub(super) fn error_of(reply: &Message) -> Option<u32> {
     match reply {
         Message::ResponseSlurmRc(answer) => Some(answer.return_code),
         Message::ResponseSlurmRcMsg(answer) => Some(answer.return_code),
@@ -105,7 +119,7 @@ fn error_of(reply: &Message) -> Option<u32> {
 }
 
 /// Errors that mean "another controller, or later".
-fn goes_elsewhere(error: u32) -> bool {
+pub(super) fn goes_elsewhere(error: u32) -> bool {
     [
         Errno::ESLURM_IN_STANDBY_MODE.0,
         Errno::ESLURM_IN_STANDBY_USE_BACKUP.0,
@@ -130,8 +144,8 @@ fn job_desc(wanted: &Wanted, uid: u32) -> JobDesc {
         pn_min_memory: memory.unwrap_or(flurm_wire::NO_VAL64),
         min_cpus: plan.cpus,
         num_tasks: plan.cpus,
-        min_nodes: 1,
-        max_nodes: 1,
+        min_nodes: wanted.nodes.max(1),
+        max_nodes: wanted.nodes.max(1),
         array_inx: wanted.array.clone(),
         dependency: wanted.dependency.clone(),
         features: wanted.features.clone(),
@@ -184,8 +198,18 @@ fn order_message(order: &Order) -> Message {
 
 impl<E: Env> SlurmClient<E> {
     async fn make(&mut self, wanted: &Wanted) -> Option<Prepared> {
-        let desc = job_desc(wanted, self.uid);
-        self.frame(&Message::RequestSubmitBatchJob(Box::new(desc))).await.map(Prepared)
+        let desc = Box::new(job_desc(wanted, self.uid));
+        let message = if wanted.interactive {
+            Message::RequestResourceAllocation(Box::new(JobDesc {
+                script: None,
+                // Nobody listens there: this client asks.
+                alloc_resp_port: DEAF_PORT,
+                ..*desc
+            }))
+        } else {
+            Message::RequestSubmitBatchJob(desc)
+        };
+        self.frame(&message).await.map(Prepared)
     }
 
     async fn submit_once(&mut self, prepared: &Prepared) -> Heard<u32> {
@@ -231,6 +255,10 @@ impl<E: Env> SlurmClient<E> {
 fn submitted(reply: Option<Message>) -> Heard<u32> {
     match reply {
         Some(Message::ResponseSubmitBatchJob(answer)) => Heard::Answer(answer.step_id.job_id),
+        Some(Message::ResponseResourceAllocation(answer)) => {
+            let id = if answer.job_id == 0 { answer.step_id.job_id } else { answer.job_id };
+            Heard::Answer(id)
+        }
         Some(reply) => error_of(&reply).map_or(Heard::Nothing, Heard::Refused),
         None => Heard::Nothing,
     }
@@ -286,6 +314,29 @@ impl<E: Env> ClientApi for SlurmClient<E> {
 
     fn order<'a>(&'a mut self, order: &'a Order) -> Doing<'a, Heard<()>> {
         Box::pin(async move { self.done(&order_message(order)).await })
+    }
+
+    fn is_granted(&mut self, job: u32) -> Doing<'_, Heard<bool>> {
+        Box::pin(async move {
+            let ask = JobAllocInfo { job: JobRef(StepId::job(job)), req_cluster: None };
+            match self.ask(&Message::RequestJobAllocationInfo(ask)).await {
+                Some(Message::ResponseJobAllocationInfo(_)) => Heard::Answer(true),
+                Some(reply) => match error_of(&reply) {
+                    Some(error) if error == Errno::ESLURM_JOB_PENDING.0 => Heard::Answer(false),
+                    error => error.map_or(Heard::Nothing, Heard::Refused),
+                },
+                None => Heard::Nothing,
+            }
+        })
+    }
+
+    fn run_step<'a>(&'a mut self, wanted: &'a StepWanted) -> Doing<'a, Heard<StepSeen>> {
+        Box::pin(self.srun(wanted))
+    }
+
+    fn give_back(&mut self, job: u32, status: u32) -> Doing<'_, Heard<()>> {
+        let end = CompleteJobAllocation { job: JobRef(StepId::job(job)), job_rc: status };
+        Box::pin(async move { self.done(&Message::RequestCompleteJobAllocation(end)).await })
     }
 
     fn nap(&self, span: Nanos) -> Doing<'static, ()> {

@@ -1,5 +1,6 @@
 //! What a workload may ask of a system, whatever the system is.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 
@@ -40,6 +41,46 @@ pub struct Wanted {
     pub dependency: Option<String>,
     /// `--constraint`.
     pub features: Option<String>,
+    /// An allocation, as salloc asks for one, in place of a batch job.
+    pub interactive: bool,
+    /// Nodes; one when 0.
+    pub nodes: u32,
+}
+
+/// A step as a client wants it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepWanted {
+    /// The allocation that it is to run in.
+    pub job: u32,
+    /// What it is called.
+    pub name: String,
+    /// Nodes.
+    pub nodes: u32,
+    /// Tasks.
+    pub tasks: u32,
+    /// What each task does.
+    pub plan: Plan,
+    /// `--time`, minutes.
+    pub time_limit_min: Option<u32>,
+    /// Whether its tasks are launched; otherwise the client goes away after it has its step.
+    pub launches: bool,
+    /// The client asks to cancel the whole job so long after it began to launch.
+    pub cancels_after: Option<Nanos>,
+    /// How long its tasks are waited for before the step is killed.
+    pub patience: Nanos,
+}
+
+/// What a client heard of a step.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StepSeen {
+    /// Its number.
+    pub step: u32,
+    /// How tasks ended, as `wait(2)` encodes it.
+    pub exits: BTreeMap<u32, u32>,
+    /// Bytes that tasks wrote to their standard output.
+    pub bytes: BTreeMap<u32, u64>,
+    /// Tasks whose output came to its end.
+    pub whole: BTreeSet<u32>,
 }
 
 /// A submission made ready to be sent; sending it twice sends the same bytes.
@@ -74,6 +115,21 @@ pub trait ClientApi: Send {
 
     /// Gives an order of an operator or of a job's owner.
     fn order<'a>(&'a mut self, order: &'a Order) -> Doing<'a, Heard<()>>;
+
+    /// Whether an allocation has its nodes. A system without allocations refuses.
+    fn is_granted(&mut self, _job: u32) -> Doing<'_, Heard<bool>> {
+        Box::pin(async { Heard::Refused(0) })
+    }
+
+    /// Runs a step in an allocation. A system without steps refuses.
+    fn run_step<'a>(&'a mut self, _wanted: &'a StepWanted) -> Doing<'a, Heard<StepSeen>> {
+        Box::pin(async { Heard::Refused(0) })
+    }
+
+    /// Gives an allocation back. A system without allocations refuses.
+    fn give_back(&mut self, _job: u32, _status: u32) -> Doing<'_, Heard<()>> {
+        Box::pin(async { Heard::Refused(0) })
+    }
 
     /// Waits for a span of the client's own time.
     fn nap(&self, span: Nanos) -> Doing<'static, ()>;

@@ -10,6 +10,7 @@ mod operate;
 mod partitions;
 mod read_nodes;
 mod read_queue;
+mod run_steps;
 mod submission;
 mod submit_related;
 mod submit_twice;
@@ -25,7 +26,7 @@ pub(crate) use submit_related::{
     AFTER_SUCCESS_OF, ON_AN_EVEN_NODE, TASKS, TASKS_AT_ONCE, feature_of,
 };
 
-pub use client::{ClientApi, Doing, Heard, Prepared, Wanted};
+pub use client::{ClientApi, Doing, Heard, Prepared, StepSeen, StepWanted, Wanted};
 
 use crate::scenario::kinds::{self, Kind};
 use crate::scenario::{CountRange, SpanRange};
@@ -112,6 +113,7 @@ kinds! {
     "read_queue" => read_queue::ReadQueue,
     "read_nodes" => read_nodes::ReadNodes,
     "mend_nodes" => mend_nodes::MendNodes,
+    "run_steps" => run_steps::RunSteps,
     "operate" => operate::Operate,
     "partitions_come_and_go" => partitions::PartitionsComeAndGo,
 }

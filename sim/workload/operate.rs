@@ -96,10 +96,12 @@ fn spread(text: &str) {
     });
 }
 
-/// A configuration without its last node; `None` when there is only one.
+/// A configuration without its last node; `None` when there is only one, or when another operator
+/// has taken one out: whoever puts back what he found would take that one out for good.
 fn without_last_node(text: &str) -> Option<String> {
     let nodes = text.lines().filter(|line| line.starts_with("NodeName=")).count();
-    if nodes < 2 {
+    let taken_out = format!("n{}", nodes + 1);
+    if nodes < 2 || world::with(|w| w.machine_named(&taken_out).is_some()) {
         return None;
     }
     let last = format!("NodeName=n{nodes} ");

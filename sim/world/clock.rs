@@ -10,6 +10,10 @@ use super::{EPOCH, MICRO, Nanos, SECOND};
 /// Monotonic time every machine boots with, so that subtracting a while from "now" is possible.
 const MONOTONIC_START: Nanos = 100_000 * SECOND;
 
+/// How wrong jumps make a wall clock at most: two that are wrong by this much in opposite ways are
+/// still nearer than the 300 s for which munge takes a credential.
+const WRONG_MAX_US: i64 = 130_000_000;
+
 /// The clocks of one machine.
 #[derive(Clone, Debug)]
 pub struct MachineClock {
@@ -65,9 +69,13 @@ impl MachineClock {
         Time(self.wall(now).0 - up as i64)
     }
 
-    /// Makes the wall clock jump.
-    pub fn jump(&mut self, by_us: i64) {
+    /// Makes the wall clock jump; by how much it did. One that would then be wrong by more than
+    /// [`WRONG_MAX_US`] jumps the other way: jumps do not add up.
+    pub fn jump(&mut self, now: Nanos, by_us: i64) -> i64 {
+        let off = self.wall(now).0 - truth(now);
+        let by_us = if (off + by_us).abs() > WRONG_MAX_US { -by_us } else { by_us };
         self.wall_offset_us += by_us;
+        by_us
     }
 
     /// Sets how fast the clocks run from now on; how fast they ran before.
@@ -80,14 +88,18 @@ impl MachineClock {
 
     /// Sets the wall clock right.
     pub fn correct(&mut self, now: Nanos) {
-        let truth = EPOCH.0 + (now / MICRO) as i64;
-        self.wall_offset_us += truth - self.wall(now).0;
+        self.wall_offset_us += truth(now) - self.wall(now).0;
     }
 
     /// The machine boots.
     pub fn boot_now(&mut self, now: Nanos) {
         self.booted_global = now;
     }
+}
+
+/// True wall time, microseconds.
+fn truth(now: Nanos) -> i64 {
+    EPOCH.0 + (now / MICRO) as i64
 }
 
 fn scale(span: Nanos, ppm: i64) -> Nanos {
@@ -121,11 +133,19 @@ mod tests {
     fn the_wall_clock_jumps_and_the_monotonic_one_does_not() {
         let mut clock = MachineClock::new(0);
         let before = clock.local(5 * SECOND);
-        clock.jump(-3_000_000);
+        assert_eq!(clock.jump(5 * SECOND, -3_000_000), -3_000_000);
         assert_eq!(clock.local(5 * SECOND), before);
         assert_eq!(clock.wall(5 * SECOND).0, EPOCH.0 + 2_000_000);
         clock.correct(5 * SECOND);
         assert_eq!(clock.wall(6 * SECOND).0, EPOCH.0 + 6_000_000);
+    }
+
+    #[test]
+    fn jumps_do_not_add_up() {
+        let mut clock = MachineClock::new(0);
+        assert_eq!(clock.jump(0, 100_000_000), 100_000_000);
+        assert_eq!(clock.jump(0, 90_000_000), -90_000_000);
+        assert_eq!(clock.wall(0).0, EPOCH.0 + 10_000_000);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct JobProcess {
     pub memory_mib: u64,
     /// The user it runs as.
     pub uid: u32,
+    /// The step and the task within it, for tasks that srun started.
+    pub task: Option<(u32, u32)>,
     /// A process that the job's script left behind, not the script itself.
     pub left_behind: bool,
 }

@@ -76,7 +76,13 @@ impl SimProc {
         super::with(|w| {
             let disk = &mut w.machine_mut(machine).disk;
             disk.create_folder(&spawn.work_dir).map_err(|e| failed(SpawnStage::WorkDir, e))?;
-            let bytes = disk.peek(&script_path(spawn)).map_err(|e| failed(SpawnStage::Exec, e))?;
+            let said = if script::is_task(spawn) {
+                Plan::of_argv(&spawn.argv)
+            } else {
+                let bytes = disk.peek(&script_path(spawn));
+                let bytes = bytes.map_err(|e| failed(SpawnStage::Exec, e))?;
+                Plan::parse(&String::from_utf8_lossy(&bytes))
+            };
             if let Output::File { path, .. } = &spawn.stdin {
                 let stdin = disk.peek(&spawn.work_dir.join(path));
                 stdin.map_err(|e| failed(SpawnStage::Stdin, e))?;
@@ -85,8 +91,7 @@ impl SimProc {
                 .map_err(|e| failed(SpawnStage::Stdout, e))?;
             open_output(w, machine, spawn, &spawn.stderr)
                 .map_err(|e| failed(SpawnStage::Stderr, e))?;
-            let text = String::from_utf8_lossy(&bytes);
-            let plan = Plan::parse(&text).map_err(|e| {
+            let plan = said.map_err(|e| {
                 failed(SpawnStage::Exec, io::Error::new(io::ErrorKind::InvalidData, e))
             })?;
             let output = match &spawn.stdout {
@@ -180,19 +185,27 @@ impl Proc for SimProc {
     }
 }
 
-/// The daemon's end of a scripted process's stream. Nothing of what a script writes goes through it:
-/// it ends when the process has ended, which is what its readers wait for.
+/// The daemon's end of a scripted process's stream: what its plan says that it writes, at once, and
+/// the end when the process has ended.
 #[derive(Debug)]
 pub struct SimPipe {
     key: ProcKey,
+    /// Bytes that were not read yet.
+    left: u64,
 }
 
 impl AsyncRead for SimPipe {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        _buf: &mut ReadBuf<'_>,
+        buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.left > 0 {
+            let count = self.left.min(buf.remaining() as u64);
+            buf.put_slice(&vec![b'.'; count as usize]);
+            self.left -= count;
+            return Poll::Ready(Ok(()));
+        }
         super::with(|w| match w.processes.get_mut(self.key) {
             Some(process) if process.ended.is_none() => {
                 process.waiters.push(cx.waker().clone());
@@ -224,8 +237,13 @@ impl AsyncWrite for SimPipe {
 impl Child for SimChild {
     type Pipe = SimPipe;
 
-    fn take_pipe(&mut self, _which: Standard) -> Option<SimPipe> {
-        Some(SimPipe { key: self.key })
+    fn take_pipe(&mut self, which: Standard) -> Option<SimPipe> {
+        let planned = super::with(|w| {
+            let script = w.processes.get(self.key)?.script.as_ref()?;
+            Some(script.plan.output)
+        });
+        let left = if which == Standard::Output { planned.unwrap_or(0) } else { 0 };
+        Some(SimPipe { key: self.key, left })
     }
 
     fn pid(&self) -> u32 {

@@ -7,7 +7,7 @@ use std::task::Waker;
 use flurm_rt::{ExitStatus, Spawn};
 
 use super::history::{Effect, Gone, JobProcess};
-use super::script::{Plan, Progress, Reaction, Step};
+use super::script::{Plan, Progress, Reaction, Step, is_task};
 use super::trace::Kind;
 use super::{Event, MachineId, Nanos, TaskFuture, World};
 
@@ -236,6 +236,7 @@ pub fn insert_script(w: &mut World, parent: &Process, plan: Plan) -> JobProcess 
         cpus: 0,
         memory_mib: 0,
         uid: parent.uid,
+        task: None,
         left_behind: true,
     });
     process.job = Some(JobProcess { pid: process.pid, left_behind: true, ..job });
@@ -281,6 +282,7 @@ pub fn start_script(
         let mut pairs = spawn.environment.iter().filter_map(|pair| pair.split_once('='));
         pairs.find(|(variable, _)| *variable == name).map(|(_, value)| value.to_owned())
     };
+    let number = |name: &str| variable(name).and_then(|value| value.parse().ok());
     let job = JobProcess {
         machine,
         pid: process.pid,
@@ -290,6 +292,7 @@ pub fn start_script(
         cpus: plan.cpus,
         memory_mib: plan.memory_mib,
         uid: process.uid,
+        task: number("SLURM_STEP_ID").zip(number("SLURM_PROCID")).filter(|_| is_task(spawn)),
         left_behind: false,
     };
     process.job = Some(job);

@@ -3,10 +3,10 @@
 //! `#SIM run=5s exit=0 ignore_term output=1024 leave=30s unkillable=2s key=c1-7 cpus=2 mem=100`
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use flurm_rt::{ExitStatus, OpenMode};
+use flurm_rt::{ExitStatus, OpenMode, Spawn};
 
 use super::history::{Effect, Gone};
 use super::process::{self, ProcKey};
@@ -142,6 +142,31 @@ impl Plan {
         }
         format!("#!/bin/sh\n#SIM {words}\n")
     }
+
+    /// The command line that makes a task of a step do this.
+    pub fn argv(&self) -> Vec<String> {
+        let script = self.script();
+        let words = script.lines().filter_map(|line| line.strip_prefix("#SIM "));
+        let words = words.flat_map(str::split_whitespace).map(str::to_owned);
+        std::iter::once(TASK_PROGRAM.to_owned()).chain(words).collect()
+    }
+
+    /// Reads such a command line.
+    pub fn of_argv(argv: &[String]) -> Result<Self, String> {
+        let mut plan = Self::default();
+        for word in argv.iter().skip(1) {
+            plan.set(word)?;
+        }
+        Ok(plan)
+    }
+}
+
+/// The program that srun is asked to run: its arguments say what it does.
+const TASK_PROGRAM: &str = "/usr/bin/simulated-task";
+
+/// Whether a process is a task of a step.
+pub fn is_task(spawn: &Spawn) -> bool {
+    spawn.program == Path::new(TASK_PROGRAM)
 }
 
 /// A step of a scripted process.
@@ -278,6 +303,7 @@ mod tests {
         let plan = Plan::parse(text).unwrap();
         assert_eq!((plan.run, plan.exit, plan.ignore_term), (2_500 * MILLI, 3, true));
         assert_eq!(Plan::parse(&plan.script()).unwrap(), plan);
+        assert_eq!(Plan::of_argv(&plan.argv()).unwrap(), plan);
         assert_eq!(
             Plan::parse("#SIM dance").unwrap_err(),
             "`dance` is not something a simulated job can do"

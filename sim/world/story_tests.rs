@@ -301,7 +301,7 @@ fn a_fast_machine_wakes_early_and_its_wall_clock_is_wrong() {
             let now = w.now();
             let clock = &mut w.machine_mut(MachineId(0)).clock;
             clock.set_drift(now, 50_000);
-            clock.jump(-5_000_000);
+            assert_eq!(clock.jump(now, -5_000_000), -5_000_000);
         });
         start(0, "sleeper", |env| async move {
             let before = with(|w| w.now());

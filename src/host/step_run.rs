@@ -450,6 +450,8 @@ impl<E: Env> Srun<'_, E> {
 
     /// Says how a task ended.
     async fn ended(&self, task: u32, status: u32) {
+        let lies = flurm_base::planted::is("host_tells_srun_of_success");
+        let status = if lies { 0 } else { status };
         let message = Message::MessageTaskExit(TaskExit {
             return_code: status,
             num_tasks: 1,

@@ -281,6 +281,16 @@ impl<'a> Sweep<'a> {
         let (done, rate) = (tally.done, tally.rate(begun.elapsed()));
         println!("{}: `{bug}` caught after {done} seeds, {rate}", path.display());
         println!("  seed {}: {}", failed.seed, failed.text);
+        for refused in tally.refused.values() {
+            println!("  as a step, seed {}: {}", refused.seed, refused.text);
+        }
+        if let Some(action) = &scenario.expect.refused
+            && !tally.refused.contains_key(action)
+        {
+            println!("{}: `{bug}` not caught by {action} of Step.tla", path.display());
+            self.verdicts.push(verdict.ends("missed", Exit::Missed));
+            return Ok(Exit::Missed);
+        }
         self.verdicts.push(verdict.ends("caught", Exit::Fine));
         Ok(Exit::Fine)
     }

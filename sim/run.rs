@@ -13,13 +13,13 @@ use crate::inspect;
 use crate::oracle::{self, Violation};
 use crate::scenario::{Knobs, Scenario};
 use crate::situation::{Situation, situations};
-use crate::{steps, system};
 use crate::world::env::Engine;
 use crate::world::history::{Answer, Content, Effect};
 use crate::world::process::ProcKey;
 use crate::world::scene::Scene;
 use crate::world::trace::{Break, Kind, Line, Stamp, clock_text};
 use crate::world::{self, MICRO, MachineId, Nanos, SECOND, World};
+use crate::{steps, system};
 
 /// Where clients reach a controller.
 const CLIENT_PORT: u16 = 6817;

@@ -111,9 +111,12 @@ impl Steps {
             changed.extend(cluster.jobs().map(|job| job.id).filter(differs));
         }
         changed.extend(named(command).into_iter().filter(differs));
-        changed.extend(self.live.iter().copied().filter(|id| {
-            cluster.job(*id).is_none_or(Job::is_finished) && differs(id)
-        }));
+        changed.extend(
+            self.live
+                .iter()
+                .copied()
+                .filter(|id| cluster.job(*id).is_none_or(Job::is_finished) && differs(id)),
+        );
         changed
     }
 
@@ -141,7 +144,8 @@ impl Steps {
                 before = copy.as_ref();
             }
         }
-        let subject = Subject { id, array: array.or(before.and_then(|known| known.array)), before, after };
+        let subject =
+            Subject { id, array: array.or(before.and_then(|known| known.array)), before, after };
         let about = self.about(command, &subject, cluster);
         let again = match (before, after) {
             (Some(known), Some(job)) => copy.is_none() && known.attempt != job.attempt,
@@ -171,9 +175,8 @@ impl Steps {
             marks: BTreeSet::new(),
         };
         let gone = |node: &NodeName| cluster.node(node).is_none_or(|node| node.removed);
-        let answered = |node: &NodeName| {
-            cluster.node(node).is_none_or(flurm_model::Node::is_answered_for)
-        };
+        let answered =
+            |node: &NodeName| cluster.node(node).is_none_or(flurm_model::Node::is_answered_for);
         let nodes = || subject.before.iter().flat_map(|known| known.view.nodes());
         about.answered = nodes().filter(|node| answered(node)).cloned().collect();
         let depends = subject.before.is_some_and(|known| known.depends)
@@ -190,10 +193,10 @@ impl Steps {
         if matches!(command, Command::Configure { .. }) {
             about.places = nodes().filter(|node| gone(node)).cloned().collect();
         }
-        if let Command::NodeRegistered { node, .. } = command {
-            if cluster.node(node).is_some_and(flurm_model::Node::is_down) {
-                about.marks.insert("down");
-            }
+        if let Command::NodeRegistered { node, .. } = command
+            && cluster.node(node).is_some_and(flurm_model::Node::is_down)
+        {
+            about.marks.insert("down");
         }
         subject.tell(command, &mut about);
         about
@@ -338,7 +341,8 @@ impl Subject<'_> {
         about.kind = "schedule";
         let mine = |start: &&Start| self.is_named(start.job) || self.was_copied(start);
         let has = |start: &&Start| {
-            let shares = self.after.iter().flat_map(|job| &job.allocation).flat_map(|all| &all.shares);
+            let shares =
+                self.after.iter().flat_map(|job| &job.allocation).flat_map(|all| &all.shares);
             shares.map(|share| &share.node).eq(start.placements.iter().map(|part| &part.node))
         };
         let start = starts.iter().filter(mine).find(has).or_else(|| starts.iter().find(mine));

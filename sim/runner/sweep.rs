@@ -284,9 +284,11 @@ impl<'a> Sweep<'a> {
         for refused in tally.refused.values() {
             println!("  as a step, seed {}: {}", refused.seed, refused.text);
         }
-        if let Some(action) = &scenario.expect.refused
-            && !tally.refused.contains_key(action)
-        {
+        let refused = |action: &String| match action.as_str() {
+            "any" => !tally.refused.is_empty(),
+            action => tally.refused.contains_key(action),
+        };
+        if let Some(action) = scenario.expect.refused.as_ref().filter(|action| !refused(action)) {
             println!("{}: `{bug}` not caught by {action} of Step.tla", path.display());
             self.verdicts.push(verdict.ends("missed", Exit::Missed));
             return Ok(Exit::Missed);

@@ -187,7 +187,7 @@ pub struct Expect {
     pub planted: Option<String>,
     /// The oracle that must catch it.
     pub caught_by: Option<String>,
-    /// The action of `tla/Step/Step.tla` whose refusal must show it as well.
+    /// The action of `tla/Step/Step.tla` that must refuse a step of it as well, or `any`.
     pub refused: Option<String>,
     /// Seeds within which it must be caught.
     pub within_seeds: Option<u64>,

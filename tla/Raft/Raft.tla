@@ -13,6 +13,7 @@ CONSTANTS
     Old,       \* members at first
     New,       \* members in the end
     Changes,   \* whether they change at all
+    Restarts,  \* whether processes end and begin again
     MaxTerm,
     MaxLog,
     Bugs
@@ -157,6 +158,7 @@ Depose(s, o) ==
 
 \* The process ends and begins again with what is on its disk.
 Restart(s) ==
+    /\ Restarts
     /\ \/ role[s] # "follower"
        \/ commit[s] > 0
        \/ "forget-vote" \in Bugs /\ vote[s] # None

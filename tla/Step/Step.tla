@@ -214,8 +214,8 @@ Purge(c) ==
     /\ IsFinished(job)
     /\ job' = Absent
 
-\* Every command leaves every job as it is, or does one of these.
-Permits(c) ==
+\* What people, the planner and the clock do.
+OfPeople(c) ==
     \/ Submit(c)
     \/ NeverSatisfied(c)
     \/ Start(c)
@@ -224,6 +224,11 @@ Permits(c) ==
     \/ TimeLimit(c)
     \/ Requeue(c)
     \/ Update(c)
+    \/ Configure(c)
+    \/ Purge(c)
+
+\* What nodes report, or what is said of them.
+OfNodes(c) ==
     \/ Confirmed(c)
     \/ Refused(c)
     \/ Completed(c)
@@ -231,8 +236,9 @@ Permits(c) ==
     \/ Registered(c)
     \/ Silent(c)
     \/ Down(c)
-    \/ Configure(c)
-    \/ Purge(c)
+
+\* Every command leaves every job as it is, or does one of these.
+Permits(c) == OfPeople(c) \/ OfNodes(c)
 
 ------------------------------------------------------------------------------
 (* For the checkers: the commands there can be, of a job on a few nodes. *)

@@ -1,10 +1,12 @@
+use std::collections::BTreeSet;
+
 use flurm_base::{AttemptId, JobId, Time};
 use flurm_model::{
     Actor, Cluster, Command, Config, JobSpec, Limit, Memory, NodeConf, NodeFacts, NodeName,
     PartitionConf, PartitionName, Placement, Settings, Size, Start,
 };
 
-use super::{STEP, StepSpec};
+use super::{ACTIONS, About, STEP, Step, StepSpec};
 use crate::steps::Steps;
 
 const NOW: Time = Time::from_secs(1_000_000);
@@ -142,6 +144,33 @@ fn a_step_that_no_command_allows_is_refused_with_the_conjunct() {
     let other = Command::EpilogComplete { at, job, attempt: AttemptId(7), node, rc };
     let refused = world.told(&other, &spec).unwrap_err();
     assert!(refused.starts_with("EpilogDone: \"c.current\" does not hold"), "{refused}");
+}
+
+/// Every kind of command has its action, and the evaluator can say why each of them did not do it.
+#[test]
+fn every_refusal_names_an_action() {
+    let spec = StepSpec::read().unwrap();
+    let mut judge = spec.judge().unwrap();
+    let job = Followed::new();
+    let before = crate::JobView::of(job.cluster.job(JOB).unwrap());
+    let mut world = Followed::new();
+    world.applies(&world.start());
+    let after = Some(crate::JobView::of(world.cluster.job(JOB).unwrap()));
+    for (kind, action) in ACTIONS {
+        let about = About {
+            kind,
+            named: false,
+            current: false,
+            node: None,
+            places: Vec::new(),
+            answered: Vec::new(),
+            marks: BTreeSet::new(),
+        };
+        let (before, after) = (Some(before.clone()), after.clone());
+        let refused = judge.judge(&Step { before, about, after, again: false }).unwrap_err();
+        assert!(refused.starts_with(&format!("{action}: \"")), "{refused}");
+        assert!(STEP.contains(&format!("\n{action}(c) ==")), "{action}");
+    }
 }
 
 /// A specification with an effect more or a guard more refuses what the product does.

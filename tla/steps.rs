@@ -106,7 +106,7 @@ impl Steps {
         }
         let new = self.highest.saturating_add(1)..cluster.job_id_next();
         changed.extend(new.map(JobId).filter(differs));
-        if matches!(command, Command::Purge { .. }) || self.commands % ALL_EVERY == 0 {
+        if matches!(command, Command::Purge { .. }) || self.commands.is_multiple_of(ALL_EVERY) {
             changed.extend(self.known.keys().copied().filter(differs));
             changed.extend(cluster.jobs().map(|job| job.id).filter(differs));
         }

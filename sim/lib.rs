@@ -14,6 +14,7 @@ pub mod run;
 pub mod runner;
 pub mod scenario;
 pub mod situation;
+pub mod steps;
 pub mod system;
 pub mod tripwire;
 pub mod workload;

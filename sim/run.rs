@@ -13,13 +13,13 @@ use crate::inspect;
 use crate::oracle::{self, Violation};
 use crate::scenario::{Knobs, Scenario};
 use crate::situation::{Situation, situations};
-use crate::system;
 use crate::world::env::Engine;
 use crate::world::history::{Answer, Content, Effect};
 use crate::world::process::ProcKey;
 use crate::world::scene::Scene;
 use crate::world::trace::{Break, Kind, Line, Stamp, clock_text};
 use crate::world::{self, MICRO, MachineId, Nanos, SECOND, World};
+use crate::{steps, system};
 
 /// Where clients reach a controller.
 const CLIENT_PORT: u16 = 6817;
@@ -98,6 +98,8 @@ pub struct Outcome {
     pub events: u64,
     /// Virtual time at the end.
     pub simulated: Nanos,
+    /// The first step of a job that the specification does not have.
+    pub refused: Option<Violation>,
     /// What went wrong.
     pub failure: Option<Failure>,
     /// Marks reached, and how often.
@@ -209,10 +211,12 @@ pub fn run_seed_until<X: Engine>(
         knob::start_drawing(rng.child("knobs"));
     }
     mark::start_recording();
+    steps::begin();
     let story = scenario.clone();
     let (world, result) = X::run(world, move || Box::pin(tell::<X>(story, built, rng)));
     cluster::set_current(None);
     crate::light::end();
+    let refused = steps::end();
     unplant();
     let knobs = knob::stop_drawing();
     let marks = mark::stop_recording();
@@ -220,6 +224,8 @@ pub fn run_seed_until<X: Engine>(
         Err(text) => Some(Failure::Panic(text)),
         Ok(reasons) => judge(scenario, &world, reasons),
     };
+    // Last: what crossed a boundary says more to whoever reads it.
+    let failure = failure.or_else(|| refused.clone().map(Failure::Oracle));
     let count = |wanted: fn(&Effect) -> bool| {
         world.history.effects().iter().filter(|(_, effect)| wanted(effect)).count() as u64
     };
@@ -228,6 +234,7 @@ pub fn run_seed_until<X: Engine>(
         digest: world.trace.digest(),
         events: world.trace.events(),
         simulated: world.now(),
+        refused,
         failure,
         marks,
         knobs,

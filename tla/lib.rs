@@ -9,11 +9,15 @@ mod dump;
 mod job_life;
 mod job_view;
 mod manifest;
+mod step;
+mod steps;
 mod text;
 mod walk;
 
 pub use checkers::{Tools, check_all};
 pub use dump::Graph;
-pub use job_view::{AttemptNumbers, view_of_job};
+pub use job_view::{AttemptNumbers, JobView, view_of_job};
 pub use manifest::{Check, Manifest};
+pub use step::{About, Step, StepJudge, StepSpec};
+pub use steps::Steps;
 pub use walk::Difference;

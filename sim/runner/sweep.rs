@@ -293,6 +293,18 @@ impl<'a> Sweep<'a> {
         let (done, rate) = (tally.done, tally.rate(begun.elapsed()));
         println!("{}: `{bug}` caught after {done} seeds, {rate}", path.display());
         println!("  seed {}: {}", failed.seed, failed.text);
+        for refused in tally.refused.values() {
+            println!("  as a step, seed {}: {}", refused.seed, refused.text);
+        }
+        let refused = |action: &String| match action.as_str() {
+            "any" => !tally.refused.is_empty(),
+            action => tally.refused.contains_key(action),
+        };
+        if let Some(action) = scenario.expect.refused.as_ref().filter(|action| !refused(action)) {
+            println!("{}: `{bug}` not caught by {action} of Step.tla", path.display());
+            self.verdicts.push(verdict.ends("missed", Exit::Missed));
+            return Ok(Exit::Missed);
+        }
         self.verdicts.push(verdict.ends("caught", Exit::Fine));
         Ok(Exit::Fine)
     }

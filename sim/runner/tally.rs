@@ -63,6 +63,9 @@ pub(super) struct Tally {
     /// Seeds done when a new situation was last reached.
     pub(super) newest_at: u64,
     pub(super) failures: BTreeMap<String, Failures>,
+    /// The first step that was refused, by the action that refused it.
+    #[serde(default)]
+    pub(super) refused: BTreeMap<String, Failed>,
 }
 
 impl Tally {
@@ -87,6 +90,12 @@ impl Tally {
             if reached.seeds == 1 {
                 self.newest_at = self.done;
             }
+        }
+        if let Some(refused) = outcome.refused {
+            let (text, exit) = (refused.text, Exit::Oracle as u8);
+            // "entry 7, job 3: Action: why"
+            let action = text.split(": ").nth(1).unwrap_or_default().to_owned();
+            self.refused.entry(action).or_insert(Failed { seed, text, exit });
         }
         if let Some(failure) = outcome.failure {
             let failures = self.failures.entry(failure.kind().to_owned()).or_default();

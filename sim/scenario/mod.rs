@@ -187,6 +187,8 @@ pub struct Expect {
     pub planted: Option<String>,
     /// The oracle that must catch it.
     pub caught_by: Option<String>,
+    /// The action of `tla/Step/Step.tla` that must refuse a step of it as well, or `any`.
+    pub refused: Option<String>,
     /// Seeds within which it must be caught.
     pub within_seeds: Option<u64>,
 }
@@ -269,7 +271,7 @@ impl Scenario {
                 return Err("a core has nodes, of those there are".into());
             }
         }
-        let kinds = ["unsettled", "panic", "workload_check"];
+        let kinds = ["unsettled", "panic", "workload_check", crate::steps::NAME];
         let is_kind = |kind: &str| kinds.contains(&kind) || crate::oracle::NAMES.contains(&kind);
         if let Some(kind) = self.expect.caught_by.as_deref().filter(|kind| !is_kind(kind)) {
             return Err(format!("nothing called `{kind}` catches bugs"));

@@ -7,10 +7,12 @@ use std::rc::Rc;
 use flurm_base::Rng;
 use flurm_ctld::Identity;
 use flurm_host::{controller, node, stepd};
+use flurm_raft::Replicated;
 
 use crate::cluster::{CONTROLLER, Cluster, NODE};
 use crate::light::Light;
 use crate::scenario::{Agreement, Scenario};
+use crate::steps::Watched;
 use crate::world::env::{Engine, Place, SimEnv};
 use crate::world::process::Start;
 use crate::world::{self, MILLI, MachineId, TaskFuture};
@@ -142,8 +144,12 @@ pub(super) fn start<X: Engine>(scenario: &Scenario, cluster: &Rc<Cluster>, rng: 
                 let options = controller::Options { conf: PathBuf::from(CONF), host: None, own };
                 let never = std::future::pending();
                 let ended = match agreement {
-                    Agreement::Full => controller::run(env, options, never).await,
-                    Agreement::Light => controller::run_over(env, options, Light, never).await,
+                    Agreement::Full => {
+                        controller::run_over(env, options, Watched(Replicated), never).await
+                    }
+                    Agreement::Light => {
+                        controller::run_over(env, options, Watched(Light), never).await
+                    }
                 };
                 told("flurmctld", ended);
             })

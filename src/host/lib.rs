@@ -44,4 +44,5 @@ mod token_request;
 
 pub use auth_settings::{Own, Role};
 pub use keyring::KeyFiles;
+pub use replica::Replica;
 pub use setup::Setup;

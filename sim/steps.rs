@@ -1,0 +1,138 @@
+//! The step oracle: every committed command makes of each job what `tla/Step/Step.tla` allows.
+//!
+//! It stands between the log and the replicated state of every controller, sees each committed command
+//! once, when the first member applies it, and looks at the jobs before and after. Jobs before are
+//! those after the last command, on whichever member that was applied: so what a snapshot or a restart
+//! loses shows, too. And an entry of the log that was applied once is never another one.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use flurm_host::Replica;
+use flurm_model::Command;
+use flurm_raft::{Config, Consensus, Handshake, OrderedLog, StartError, StateMachine};
+use flurm_rt::Env;
+use flurm_tla::{StepJudge, StepSpec, Steps};
+
+use crate::oracle::Violation;
+use crate::world;
+
+/// The kind of failure that a refused step is.
+pub const NAME: &str = "step_is_allowed";
+
+static SPEC: OnceLock<StepSpec> = OnceLock::new();
+
+thread_local! {
+    static JUDGE: RefCell<Option<StepJudge<'static>>> = const { RefCell::new(None) };
+    static WATCH: RefCell<Option<Watch>> = const { RefCell::new(None) };
+}
+
+/// What was seen of one run.
+#[derive(Default)]
+struct Watch {
+    steps: Steps,
+    /// Term and length of every entry that was applied.
+    applied: BTreeMap<u64, (u64, usize)>,
+    refused: Option<Violation>,
+}
+
+/// Begins to watch this thread's run.
+pub(crate) fn begin() {
+    JUDGE.with_borrow_mut(|judge| {
+        judge.get_or_insert_with(|| {
+            let spec = SPEC.get_or_init(|| StepSpec::read().expect("Step.tla can be evaluated"));
+            spec.judge().expect("Step.tla has the constants that it is given")
+        });
+    });
+    WATCH.set(Some(Watch::default()));
+}
+
+/// Ends it: the first step that was refused.
+pub(crate) fn end() -> Option<Violation> {
+    WATCH.take().and_then(|watch| watch.refused)
+}
+
+/// A way to agree, with whatever it agrees on watched.
+#[derive(Clone, Copy, Debug)]
+pub struct Watched<C>(pub C);
+
+impl<E: Env, C: Consensus<E>> Consensus<E> for Watched<C> {
+    async fn start<S: StateMachine, H: Handshake>(
+        &self,
+        env: E,
+        config: Config,
+        machine: Arc<RwLock<S>>,
+        handshake: H,
+    ) -> Result<Arc<dyn OrderedLog<E>>, StartError> {
+        let any: &(dyn Any + Send + Sync) = &machine;
+        match any.downcast_ref::<Arc<RwLock<Replica>>>() {
+            Some(replica) => {
+                let tapped = Arc::new(RwLock::new(Tapped(Arc::clone(replica))));
+                self.0.start(env, config, tapped, handshake).await
+            }
+            None => self.0.start(env, config, machine, handshake).await,
+        }
+    }
+}
+
+/// A controller's replica, with each command that it applies looked at.
+struct Tapped(Arc<RwLock<Replica>>);
+
+impl StateMachine for Tapped {
+    fn apply(&mut self, index: u64, term: u64, command: &[u8]) -> Vec<u8> {
+        let mut replica = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let answer = replica.apply(index, term, command);
+        WATCH.with_borrow_mut(|watch| {
+            if let Some(watch) = watch {
+                watch.applied(index, term, command, &replica);
+            }
+        });
+        answer
+    }
+
+    fn snapshot(&self) -> Vec<u8> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).snapshot()
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).restore(bytes)
+    }
+}
+
+impl Watch {
+    fn applied(&mut self, index: u64, term: u64, bytes: &[u8], replica: &Replica) {
+        let entry = (term, bytes.len());
+        if let Some(earlier) = self.applied.get(&index) {
+            if *earlier != entry {
+                let text = "StateMachineSafety: an entry that was applied is another one";
+                self.refuse(format!("{text}: {index}, of term {}, then {term}", earlier.0));
+            }
+            return;
+        }
+        let newest = self.applied.last_key_value().is_none_or(|(last, _)| *last < index);
+        self.applied.insert(index, entry);
+        if !newest {
+            return;
+        }
+        // What cannot be decoded has stopped the replica.
+        let Ok(command) = Command::decode(bytes) else { return };
+        for (job, step) in self.steps.after(&command, replica.cluster()) {
+            let verdict = JUDGE.with_borrow_mut(|judge| match judge {
+                Some(judge) => judge.judge(&step),
+                None => Ok(()),
+            });
+            if let Err(text) = verdict {
+                self.refuse(format!("entry {index}, job {job}: {text}"));
+            }
+        }
+    }
+
+    fn refuse(&mut self, text: String) {
+        if self.refused.is_none() {
+            let at = world::with(|w| w.now());
+            self.refused = Some(Violation { oracle: NAME, at, text });
+        }
+    }
+}

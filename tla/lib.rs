@@ -6,11 +6,14 @@
 
 mod checkers;
 mod dump;
+mod fence;
 mod job_life;
 mod job_view;
 mod manifest;
+mod site;
 mod text;
 mod walk;
+mod worlds;
 
 pub use checkers::{Tools, check_all};
 pub use dump::Graph;

@@ -266,6 +266,11 @@ impl Node {
         self.reason_at = None;
     }
 
+    /// The run of its daemon that registered last: the start stamp.
+    pub fn run(&self) -> Option<Time> {
+        self.facts.as_ref().and_then(|facts| facts.daemon_start)
+    }
+
     /// Whether it answers, as far as known.
     pub fn is_responding(&self) -> bool {
         self.registered.is_some() && !self.flags.has(NodeFlags::NO_RESPOND)

@@ -71,6 +71,7 @@ pub fn check_all(tools: &Tools, deep: bool, only: Option<&str>) -> Result<usize,
     }
     if only.is_none() {
         failed += never_taken(&done);
+        failed += guards_without_a_walk(&manifest);
     }
     println!("CI: specifications: {} checks, {failed} failed", done.len());
     Ok(failed)
@@ -93,6 +94,17 @@ fn never_taken(done: &[(String, Outcome)]) -> usize {
         println!("FAILED  {spec}: no check takes {action}");
     }
     never.len()
+}
+
+/// A guard that no walk misses when it is taken away might as well not be there.
+fn guards_without_a_walk(manifest: &Manifest) -> usize {
+    let walked: Vec<&String> = manifest.check.iter().flat_map(|check| &check.planted).collect();
+    let guards = flurm_base::planted::GUARDS.iter().map(|(name, _)| *name);
+    let missing: Vec<_> = guards.filter(|name| !walked.iter().any(|one| one == name)).collect();
+    for name in &missing {
+        println!("FAILED  no walk is made without the guard `{name}`");
+    }
+    missing.len()
 }
 
 /// All modules and configurations in one folder: both checkers look for modules beside the first.
@@ -169,11 +181,7 @@ fn judge(tools: &Tools, check: &Check) -> Result<(String, Coverage), String> {
 
 /// With each of the check's bugs planted the code must leave the specification's graph.
 #[cfg(flurm_planted)]
-fn leaves_when_planted(
-    check: &Check,
-    world: &AnyWorld,
-    spec: &Graph,
-) -> Result<String, String> {
+fn leaves_when_planted(check: &Check, world: &AnyWorld, spec: &Graph) -> Result<String, String> {
     use flurm_base::planted;
     for bug in &check.planted {
         planted::clear();
@@ -190,11 +198,7 @@ fn leaves_when_planted(
 }
 
 #[cfg(not(flurm_planted))]
-fn leaves_when_planted(
-    check: &Check,
-    _world: &AnyWorld,
-    _spec: &Graph,
-) -> Result<String, String> {
+fn leaves_when_planted(check: &Check, _world: &AnyWorld, _spec: &Graph) -> Result<String, String> {
     let count = check.planted.len();
     Ok(if count == 0 { String::new() } else { format!("; {count} bugs not planted: wrong build") })
 }

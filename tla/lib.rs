@@ -4,6 +4,7 @@
 //! `node`. Output: verdicts. It contains no second implementation of anything: where a job's life is
 //! walked, `flurm_model::Cluster` and `flurm_node::ledger::Ledger` take the steps.
 
+mod allocation;
 mod checkers;
 mod dump;
 mod fence;

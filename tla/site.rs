@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flurm_base::{AttemptId, JobId, Time};
 use flurm_model::{
-    Actor, BatchEnd, Cluster, Command, Config, Job, Limit, NodeConf, NodeFacts, NodeName, Order,
-    PartitionConf, PartitionName, Placement, Reply, Settings, Start,
+    Actor, BatchEnd, Cluster, Command, Config, Job, JobBase, Limit, NodeConf, NodeFacts, NodeName,
+    Order, PartitionConf, PartitionName, Placement, Reply, Settings, Start,
 };
 use flurm_node::ledger::{LaunchVerdict, Ledger, Phase, TerminateVerdict};
 use tla_eval::Value;
@@ -28,6 +28,7 @@ const BOOT_SECS: i64 = 1_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     Launch,
+    Step,
     Terminate,
     Confirm,
     Refuse,
@@ -40,6 +41,7 @@ impl Kind {
     const fn text(self) -> &'static str {
         match self {
             Self::Launch => "launch",
+            Self::Step => "step",
             Self::Terminate => "terminate",
             Self::Confirm => "confirm",
             Self::Refuse => "refuse",
@@ -204,7 +206,7 @@ impl Site {
             Kind::Epilog => {
                 ("EpilogDone", Command::EpilogComplete { at, job, attempt, node, rc: 0 })
             }
-            Kind::Launch | Kind::Terminate => return None,
+            Kind::Launch | Kind::Step | Kind::Terminate => return None,
         };
         self.after(&command).map(|next| (action, next))
     }
@@ -239,6 +241,17 @@ impl Site {
                     }
                 }
             }
+            Kind::Step => match ledger.on_step(msg.job, attempt) {
+                LaunchVerdict::Start => {
+                    next.alive.insert(process_of(msg));
+                    vec![("Launch", next)]
+                }
+                LaunchVerdict::AlreadyLaunched
+                | LaunchVerdict::Stale
+                | LaunchVerdict::Ended
+                | LaunchVerdict::OlderAttemptEnding
+                | LaunchVerdict::OtherRun => vec![("Launch", next)],
+            },
             Kind::Terminate => match ledger.on_terminate(NOW, TERM, msg.job, attempt) {
                 TerminateVerdict::NothingHere => {
                     vec![("NothingToEnd", next.sent(answer(Kind::Epilog)))]
@@ -249,6 +262,27 @@ impl Site {
             },
             Kind::Confirm | Kind::Refuse | Kind::End | Kind::Lost | Kind::Epilog => Vec::new(),
         }
+    }
+
+    /// A script that runs starts steps on the other nodes that are held for its job.
+    pub(crate) fn srun_steps(&self, job: &Job) -> Vec<Self> {
+        let Some(all) = &job.allocation else { return Vec::new() };
+        let (id, attempt) = (job.id, self.attempts.number(job.id, job.attempt));
+        let script = Process { job: id, attempt, node: all.batch_host().clone() };
+        let runs = matches!(job.base, JobBase::Running | JobBase::Suspended);
+        if !runs || !self.alive.contains(&script) {
+            return Vec::new();
+        }
+        let others =
+            all.shares.iter().map(|share| &share.node).filter(|node| **node != script.node);
+        let step = |node: &NodeName| Msg {
+            kind: Kind::Step,
+            job: id,
+            attempt,
+            node: node.clone(),
+            run: 0,
+        };
+        others.map(|node| self.sent(step(node))).collect()
     }
 
     /// Processes end by themselves.

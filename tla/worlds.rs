@@ -4,6 +4,7 @@
 use serde::de::DeserializeOwned;
 use tla_eval::Value;
 
+use crate::allocation::Allocation;
 use crate::checkers::Tools;
 use crate::dump::Graph;
 use crate::fence::Fence;
@@ -17,6 +18,8 @@ use crate::walk::graph_of;
 /// One of them, where its behaviours begin.
 #[derive(Clone)]
 pub(crate) enum AnyWorld {
+    /// Of `Allocation.tla`.
+    Allocation(Box<Allocation>),
     /// Of `JobLife.tla`.
     JobLife(Box<JobLife>),
     /// Of `Fence.tla`.
@@ -33,6 +36,10 @@ impl AnyWorld {
         let told = |error: String| format!("{}: {error}", path.display());
         let config = std::fs::read_to_string(&path).map_err(|error| told(error.to_string()))?;
         match check.spec.as_str() {
+            "Allocation" => {
+                let world = constants(&config).and_then(Allocation::new).map_err(told)?;
+                Ok(Self::Allocation(Box::new(world)))
+            }
             "JobLife" => {
                 let world = constants(&config).and_then(JobLife::new).map_err(told)?;
                 Ok(Self::JobLife(Box::new(world)))
@@ -51,6 +58,7 @@ impl AnyWorld {
     /// It is too much.
     pub(crate) fn graph(self) -> Result<Graph, String> {
         match self {
+            Self::Allocation(world) => graph_of(*world),
             Self::JobLife(world) => graph_of(*world),
             Self::Fence(world) => graph_of(*world),
         }
@@ -60,6 +68,7 @@ impl AnyWorld {
     #[cfg(flurm_planted)]
     pub(crate) fn departs(self, spec: &Graph) -> bool {
         match self {
+            Self::Allocation(world) => departs(*world, spec),
             Self::JobLife(world) => departs(*world, spec),
             Self::Fence(world) => departs(*world, spec),
         }

@@ -96,7 +96,7 @@ impl Ledger {
             return LaunchVerdict::OtherRun;
         }
         if let Some(entry) = self.jobs.get(&job) {
-            if attempt < entry.attempt {
+            if attempt < entry.attempt && !flurm_base::planted::is("node_starts_older_attempts") {
                 return LaunchVerdict::Stale;
             }
             if attempt == entry.attempt {
@@ -152,6 +152,9 @@ impl Ledger {
             return TerminateVerdict::Stale;
         }
         let Some(entry) = self.jobs.get_mut(&job) else {
+            if flurm_base::planted::is("node_forgets_what_never_came") {
+                return TerminateVerdict::NothingHere;
+            }
             self.jobs.insert(job, Entry { attempt, phase: Phase::Ended, ended_at: now });
             self.forget_longest_ended();
             return TerminateVerdict::NothingHere;

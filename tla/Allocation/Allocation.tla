@@ -106,7 +106,8 @@ Confirmed(p) ==
 Completed(p) ==
     /\ Msg("end", p.job, p.node) \in msgs
     /\ AwaitsEnd(jobs[p.job], p.att, p.node)
-    /\ Becomes(p.job, Ended(jobs[p.job], "completed",
+    /\ Becomes(p.job, Ended(jobs[p.job],
+                            IF "stay-running" \in Bugs THEN "running" ELSE "completed",
                             IF "free-at-end" \in Bugs THEN Nodes(jobs[p.job]) ELSE {}))
 
 \* A node holds nothing of a job any more. Command::EpilogComplete

@@ -132,7 +132,8 @@ Becomes(j, job) ==
 \* The planner's decision. Command::Schedule
 Start(j, where, host) ==
     /\ IsStartable(jobs[j])
-    /\ jobs[j].att <= MaxAttempts
+    /\ \/ jobs[j].att <= MaxAttempts
+       \/ "no-bound" \in Bugs
     /\ host \in where
     /\ \A n \in where : Serves(n) \/ "start-anywhere" \in Bugs
     /\ Becomes(j, Started(jobs[j], where, host))
@@ -289,8 +290,7 @@ Register(n, late) ==
                      ELSE jobs
            js == [j \in Numbers |->
                     Missed(failed[j], n, [job |-> j, att |-> failed[j].att] \in r.live,
-                           rebooted, late \/ (anew /\ "trust-restarts" \notin Bugs),
-                           Answered(ns))]
+                           rebooted, late \/ anew, Answered(ns))]
            orphans == {e \in r.live : ~(js[e.job].att = e.att /\ IsOpenOn(js[e.job], n))}
        IN
         /\ nodes' = ns

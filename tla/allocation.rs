@@ -103,7 +103,7 @@ impl Allocation {
 
 impl Bounds {
     fn cpus_of(&self, number: i64) -> u32 {
-        match (self.whole.contains(&number), self.big.contains(&number)) {
+        match (self.planner && self.whole.contains(&number), self.big.contains(&number)) {
             (true, _) => self.cpus,
             (false, true) => 2,
             (false, false) => 1,
@@ -114,7 +114,7 @@ impl Bounds {
         let width = if self.wide.contains(&number) { 2 } else { 1 };
         let each = if self.big.contains(&number) { 2 } else { 1 };
         let size = Size {
-            cpus_min: width * each,
+            cpus_min: each,
             nodes_min: width,
             nodes_max: Some(width),
             tasks: Some(width),

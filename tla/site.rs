@@ -344,7 +344,7 @@ impl Site {
         let msg = |msg: &Msg| {
             let place = self.place(msg.job, msg.attempt, &msg.node);
             let kind = [("kind", Value::string(msg.kind.text()))];
-            let run = runs.then(|| ("run", Value::Int(msg.run)));
+            let run = runs.then_some(("run", Value::Int(msg.run)));
             record(place.into_iter().chain(kind).chain(run))
         };
         Value::set(self.msgs.iter().map(msg))

@@ -37,7 +37,10 @@ Processes == [job : Numbers, att : {1}, node : Machines]
 Process(j, n) == [job |-> j, att |-> 1, node |-> n]
 
 Width(j) == IF j \in Wide THEN 2 ELSE 1
-CpusOf(j) == IF j \in Whole THEN Cpus ELSE IF j \in Big THEN 2 ELSE 1
+
+\* The planner gives all CPUs of a node to whoever wants it alone. Others may not think of that.
+CpusOf(j) == IF j \in Whole /\ Planner THEN Cpus ELSE IF j \in Big THEN 2 ELSE 1
+
 On(n) == {j \in Numbers : IsOpenOn(jobs[j], n)}
 
 \* CPUs of a node that a set of jobs takes: as many as there are pairs.

@@ -132,8 +132,7 @@ Becomes(j, job) ==
 \* The planner's decision. Command::Schedule
 Start(j, where, host) ==
     /\ IsStartable(jobs[j])
-    /\ \/ jobs[j].att <= MaxAttempts
-       \/ "no-bound" \in Bugs
+    /\ jobs[j].att <= MaxAttempts
     /\ host \in where
     /\ \A n \in where : Serves(n) \/ "start-anywhere" \in Bugs
     /\ Becomes(j, Started(jobs[j], where, host))
@@ -369,8 +368,8 @@ NothingToEnd(p) ==
            \/ e.phase \in {None, "ended"}
         /\ ledger' = [ledger EXCEPT ![p.node][p.job] =
                         IF p.att < e.att THEN e ELSE [att |-> p.att, phase |-> "ended"]]
-    /\ Msg("epilog", p.job, p.att, p.node) \notin msgs
     /\ msgs' = msgs \union {Msg("epilog", p.job, p.att, p.node)}
+    /\ <<ledger', msgs'>> # <<ledger, msgs>>
     /\ UNCHANGED <<jobs, nodes, leader, silence, machine, reg, alive>>
 
 \* All processes are gone, the epilog ran. flurm_node::ledger::Ledger::on_ended

@@ -21,6 +21,7 @@ pub const KNOWN: &[&str] = &[
     "a job was held after too many failed launches",
     "a job was requeued because its launch failed",
     "a job was requeued because its node failed",
+    "a launch for an earlier run of a node was not obeyed",
     "a launch was repeated",
     "a light leader was deposed",
     "a light member lost entries that were not synced",

@@ -8,11 +8,9 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use crate::dump::Graph;
-use crate::job_life::JobLife;
 use crate::manifest::{Check, Manifest};
-#[cfg(flurm_planted)]
-use crate::walk::departs;
-use crate::walk::{Difference, graph_of};
+use crate::walk::Difference;
+use crate::worlds::AnyWorld;
 
 /// Where the tools are, and how to use them.
 #[derive(Clone, Debug)]
@@ -73,6 +71,7 @@ pub fn check_all(tools: &Tools, deep: bool, only: Option<&str>) -> Result<usize,
     }
     if only.is_none() {
         failed += never_taken(&done);
+        failed += guards_without_a_walk(&manifest);
     }
     println!("CI: specifications: {} checks, {failed} failed", done.len());
     Ok(failed)
@@ -95,6 +94,17 @@ fn never_taken(done: &[(String, Outcome)]) -> usize {
         println!("FAILED  {spec}: no check takes {action}");
     }
     never.len()
+}
+
+/// A guard that no walk misses when it is taken away might as well not be there.
+fn guards_without_a_walk(manifest: &Manifest) -> usize {
+    let walked: Vec<&String> = manifest.check.iter().flat_map(|check| &check.planted).collect();
+    let guards = flurm_base::planted::GUARDS.iter().map(|(name, _)| *name);
+    let missing: Vec<_> = guards.filter(|name| !walked.iter().any(|one| one == name)).collect();
+    for name in &missing {
+        println!("FAILED  no walk is made without the guard `{name}`");
+    }
+    missing.len()
 }
 
 /// All modules and configurations in one folder: both checkers look for modules beside the first.
@@ -137,7 +147,7 @@ fn run(tools: &Tools, check: &Check) -> Outcome {
 
 fn judge(tools: &Tools, check: &Check) -> Result<(String, Coverage), String> {
     let dump = tools.work.join(format!("{}-{}", check.spec, check.config));
-    let dump = check.walk.is_some().then_some(dump);
+    let dump = check.walk.then_some(dump);
     let first = tlc(tools, check, dump.as_deref())?;
     let second = second(tools, check)?;
     let wanted = match (&check.states, &check.violates) {
@@ -152,38 +162,35 @@ fn judge(tools: &Tools, check: &Check) -> Result<(String, Coverage), String> {
         return Err(format!("tla-checker: {second}, expected: {wanted}"));
     }
     let mut text = wanted.to_string();
-    if let (Some(bounds), Some(dump)) = (&check.walk, dump) {
+    if let Some(dump) = dump {
         let path = PathBuf::from(format!("{}.dot", dump.display()));
         let dot = std::fs::read_to_string(&path).map_err(|error| error.to_string())?;
         let spec = Graph::parse(&dot)?;
-        let code = graph_of(JobLife::new(bounds.clone())?)?;
+        let world = AnyWorld::of(tools, check)?;
+        let code = world.clone().graph()?;
         let difference = Difference::between(&spec, &code);
         if !difference.is_none() {
             return Err(format!("the code's graph is another one: {difference:#?}"));
         }
         let (states, steps) = (code.states.len(), code.steps.len());
         text.push_str(&format!("; the code walks the same {states} states and {steps} steps"));
-        text.push_str(&leaves_when_planted(check, bounds, &spec)?);
+        text.push_str(&leaves_when_planted(check, &world, &spec)?);
     }
     Ok((text, first.coverage))
 }
 
 /// With each of the check's bugs planted the code must leave the specification's graph.
 #[cfg(flurm_planted)]
-fn leaves_when_planted(
-    check: &Check,
-    bounds: &crate::job_life::Bounds,
-    spec: &Graph,
-) -> Result<String, String> {
+fn leaves_when_planted(check: &Check, world: &AnyWorld, spec: &Graph) -> Result<String, String> {
     use flurm_base::planted;
     for bug in &check.planted {
         planted::clear();
         if !planted::plant(bug) {
             return Err(format!("there is no bug `{bug}` to plant"));
         }
-        let departs = JobLife::new(bounds.clone()).map(|world| departs(world, spec));
+        let departs = world.clone().departs(spec);
         planted::clear();
-        if !departs? {
+        if !departs {
             return Err(format!("with `{bug}` planted the code still walks the same graph"));
         }
     }
@@ -191,11 +198,7 @@ fn leaves_when_planted(
 }
 
 #[cfg(not(flurm_planted))]
-fn leaves_when_planted(
-    check: &Check,
-    _bounds: &crate::job_life::Bounds,
-    _spec: &Graph,
-) -> Result<String, String> {
+fn leaves_when_planted(check: &Check, _world: &AnyWorld, _spec: &Graph) -> Result<String, String> {
     let count = check.planted.len();
     Ok(if count == 0 { String::new() } else { format!("; {count} bugs not planted: wrong build") })
 }

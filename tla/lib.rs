@@ -4,15 +4,19 @@
 //! `node`. Output: verdicts. It contains no second implementation of anything: where a job's life is
 //! walked, `flurm_model::Cluster` and `flurm_node::ledger::Ledger` take the steps.
 
+mod allocation;
 mod checkers;
 mod dump;
+mod fence;
 mod job_life;
 mod job_view;
 mod manifest;
+mod site;
 mod step;
 mod steps;
 mod text;
 mod walk;
+mod worlds;
 
 pub use checkers::{Tools, check_all};
 pub use dump::Graph;

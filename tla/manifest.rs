@@ -4,8 +4,6 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::job_life::Bounds;
-
 /// All checks.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,8 +30,9 @@ pub struct Check {
     /// Checked by `--deep` only: larger constants.
     #[serde(default)]
     pub deep: bool,
-    /// The constants again, for the walk of the product's code whose graph must be the same.
-    pub(crate) walk: Option<Bounds>,
+    /// The product's code is walked within the same constants: its graph must be the same.
+    #[serde(default)]
+    pub walk: bool,
     /// Bugs of `flurm_base::planted` with which that walk must leave the specification's graph.
     #[serde(default)]
     pub(crate) planted: Vec<String>,

@@ -27,6 +27,17 @@ pub(crate) fn state(text: &str) -> Result<BTreeMap<String, Value>, String> {
     }
 }
 
+/// A value from TLC's text.
+///
+/// # Errors
+/// What stands where something else was expected.
+pub(crate) fn value(text: &str) -> Result<Value, String> {
+    let mut reader = Reader { rest: text };
+    let value = reader.value(0)?;
+    reader.space();
+    if reader.rest.is_empty() { Ok(value) } else { Err(reader.unexpected("the end")) }
+}
+
 struct Reader<'a> {
     rest: &'a str,
 }
@@ -153,15 +164,8 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Reader, state};
+    use super::{state, value};
     use tla_eval::Value;
-
-    fn value(text: &str) -> Result<Value, String> {
-        let mut reader = Reader { rest: text };
-        let value = reader.value(0)?;
-        reader.space();
-        if reader.rest.is_empty() { Ok(value) } else { Err(reader.unexpected("the end")) }
-    }
 
     #[test]
     fn values_are_read_as_they_are_printed() {

@@ -1,8 +1,6 @@
 //! Walks everything the product can do under a specification's bounds, and compares the two graphs.
 
-#[cfg(flurm_planted)]
-use std::collections::BTreeSet;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use tla_eval::State;
 
@@ -12,6 +10,9 @@ use crate::dump::Graph;
 pub(crate) trait World: Clone {
     /// What the specification sees of it.
     fn view(&self) -> State;
+    /// What decides although the view does not show it: worlds that look alike and differ here are
+    /// walked on from both.
+    fn hidden(&self) -> Vec<u16>;
     /// All steps it can take: the action's name in the specification, and the world after it.
     fn steps(&self) -> Vec<(&'static str, Self)>;
 }
@@ -19,8 +20,8 @@ pub(crate) trait World: Clone {
 /// More states than this are not walked.
 const STATES_MAX: usize = 2_000_000;
 
-/// The graph of a world, breadth first. A view stands for all worlds that look like it: the first
-/// one met is walked on from.
+/// The graph of a world, breadth first. Of worlds that look alike and have nothing hidden that
+/// differs, the first one met is walked on from.
 ///
 /// # Errors
 /// There are more than [`STATES_MAX`] states.
@@ -29,20 +30,25 @@ pub(crate) fn graph_of<W: World>(start: W) -> Result<Graph, String> {
     let first = start.view();
     graph.initial.insert(first.clone());
     graph.states.insert(first.clone());
+    let mut seen = BTreeSet::from([(first.clone(), start.hidden())]);
     let mut queue = VecDeque::from([(first, start)]);
     while let Some((from, world)) = queue.pop_front() {
         for (action, next) in world.steps() {
             let to = next.view();
-            if to == from {
+            let hidden = next.hidden();
+            if to == from && hidden == world.hidden() {
                 continue;
             }
-            if graph.states.insert(to.clone()) {
-                if graph.states.len() > STATES_MAX {
+            graph.states.insert(to.clone());
+            if seen.insert((to.clone(), hidden)) {
+                if seen.len() > STATES_MAX {
                     return Err(format!("more than {STATES_MAX} states"));
                 }
                 queue.push_back((to.clone(), next));
             }
-            graph.steps.insert((from.clone(), String::from(action), to));
+            if to != from {
+                graph.steps.insert((from.clone(), String::from(action), to));
+            }
         }
     }
     Ok(graph)
@@ -50,24 +56,34 @@ pub(crate) fn graph_of<W: World>(start: W) -> Result<Graph, String> {
 
 /// Whether a world leaves a specification's graph, or does not fill it: with a bug planted it may
 /// have no end, so the walk ends at the first step that the specification does not have.
+/// An assertion that fails is no step of the specification either.
 #[cfg(flurm_planted)]
 pub(crate) fn departs<W: World>(start: W, spec: &Graph) -> bool {
+    let walked = std::panic::AssertUnwindSafe(|| walks_elsewhere(start, spec));
+    std::panic::catch_unwind(walked).unwrap_or(true)
+}
+
+#[cfg(flurm_planted)]
+fn walks_elsewhere<W: World>(start: W, spec: &Graph) -> bool {
     let first = start.view();
-    let mut seen = BTreeSet::from([first.clone()]);
+    let mut seen = BTreeSet::from([(first.clone(), start.hidden())]);
     let mut steps_seen = BTreeSet::new();
     let mut queue = VecDeque::from([(first, start)]);
     while let Some((from, world)) = queue.pop_front() {
         for (action, next) in world.steps() {
             let to = next.view();
-            if to == from {
+            let hidden = next.hidden();
+            if to == from && hidden == world.hidden() {
                 continue;
             }
-            let step = (from.clone(), String::from(action), to.clone());
-            if !spec.steps.contains(&step) {
-                return true;
+            if to != from {
+                let step = (from.clone(), String::from(action), to.clone());
+                if !spec.steps.contains(&step) {
+                    return true;
+                }
+                steps_seen.insert(step);
             }
-            steps_seen.insert(step);
-            if seen.insert(to.clone()) {
+            if seen.insert((to.clone(), hidden)) {
                 queue.push_back((to, next));
             }
         }

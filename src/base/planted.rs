@@ -80,6 +80,50 @@ pub const KNOWN: &[(&str, &str)] = &[
     ("sched_serves_the_newest_first", "who comes last is served first"),
 ];
 
+/// Guards that can be taken away: what the simulator meets too rarely, and the walk of the code
+/// beside the specifications (`tla/`) must see.
+pub const GUARDS: &[(&str, &str)] = &[
+    ("ctld_counts_the_time_of_others", "a new leader counts silence from before it led"),
+    (
+        "model_believes_early_registrations",
+        "a registration written before a launch was confirmed ends the attempt",
+    ),
+    (
+        "model_confirms_what_is_not_launched",
+        "a late confirmation counts for an attempt that has ended",
+    ),
+    ("model_does_not_see_reboots", "a machine that restarted is taken for one that did not"),
+    ("model_frees_before_confirmation", "a share is free as soon as its attempt is to end"),
+    (
+        "model_frees_on_nodes_that_answer",
+        "an operator's word stands for a node that can answer itself",
+    ),
+    ("model_keeps_an_operators_word", "the word for a node that was DOWN stands for it in service"),
+    ("model_launches_what_has_ended", "the launch of an attempt that is to end is repeated"),
+    ("model_leaves_jobs_on_lost_nodes", "jobs of a node that went DOWN stay RUNNING"),
+    ("model_leaves_orphans_alone", "an attempt that nobody wants is not ended"),
+    ("model_needs_no_operators_word", "a silent node's shares are free without anybody's word"),
+    ("model_shares_whole_nodes", "a job starts beside one that has its node to itself"),
+    ("model_starts_before_clean_up", "a requeued job starts while its nodes clean up"),
+    ("model_starts_held_jobs", "a start is applied without a look at the hold"),
+    (
+        "model_starts_on_nodes_out_of_service",
+        "a start is applied without a look at the node's state",
+    ),
+    ("model_starts_on_silent_nodes", "a node that does not answer gets new work"),
+    ("model_starts_part_of_a_gang", "a start is applied with fewer nodes than the job needs"),
+    (
+        "model_trusts_daemons_that_restarted",
+        "what a later run of a daemon does not list is believed to run",
+    ),
+    ("node_forgets_what_never_came", "an order to end an attempt that never came leaves no trace"),
+    (
+        "node_obeys_orders_for_an_earlier_run",
+        "a launch that was on its way when a machine was lost starts once it is back",
+    ),
+    ("node_starts_older_attempts", "a launch of an attempt before the newest one is obeyed"),
+];
+
 /// Whether the bug `name` is active. Always `false` in a product build.
 #[cfg(not(flurm_planted))]
 #[inline(always)]
@@ -96,7 +140,12 @@ pub fn is(name: &'static str) -> bool {
 
 /// Whether `name` is a bug that can be planted.
 pub fn known(name: &str) -> bool {
-    KNOWN.iter().any(|(known, _)| *known == name)
+    all().any(|(known, _)| *known == name)
+}
+
+/// Every bug and every guard.
+fn all() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    KNOWN.iter().chain(GUARDS)
 }
 
 /// Whether this build can plant bugs at all.
@@ -122,7 +171,7 @@ mod active {
 
     /// Activates a bug on this thread; `false` when no such bug is known.
     pub fn plant(name: &str) -> bool {
-        let found = super::KNOWN.iter().find(|(known, _)| *known == name);
+        let found = super::all().find(|(known, _)| *known == name);
         if let Some((known, _)) = found {
             ACTIVE.with_borrow_mut(|active| active.insert(known));
         }
@@ -182,9 +231,9 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_explained() {
-        let names: BTreeSet<_> = KNOWN.iter().map(|(name, _)| name).collect();
-        assert_eq!(names.len(), KNOWN.len());
-        for (name, text) in KNOWN {
+        let names: BTreeSet<_> = all().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), all().count());
+        for (name, text) in all() {
             assert!(!text.is_empty(), "{name} says nothing about what it breaks");
         }
     }

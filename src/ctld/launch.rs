@@ -1,7 +1,8 @@
 //! What the controller tells nodes: start this attempt, end this attempt.
 //!
 //! Messages are Slurm's. The attempt travels as the step id's SLUID; the term of the leader that
-//! orders travels in the job's SPANK environment, where stock daemons ignore it.
+//! orders, and the run of the node's daemon that the order is for, travel in the job's SPANK
+//! environment, where stock daemons ignore them.
 
 use flurm_base::{Span, Time};
 use flurm_model::{EndCause, Job, JobFlags, Limit, NodeName, OpenMode, Share};
@@ -19,6 +20,15 @@ pub const TERM_ENTRY: &str = "FLURM_TERM=";
 pub fn term_of(spank_job_env: &[String]) -> u64 {
     let entry = spank_job_env.iter().find_map(|entry| entry.strip_prefix(TERM_ENTRY));
     entry.and_then(|term| term.parse().ok()).unwrap_or(0)
+}
+
+/// The entry of the SPANK environment that carries the start stamp of the daemon's run.
+pub const RUN_ENTRY: &str = "FLURM_RUN=";
+
+/// The run of the node's daemon that a launch is for; `None` where the controller does not say.
+pub fn run_of(spank_job_env: &[String]) -> Option<Time> {
+    let entry = spank_job_env.iter().find_map(|entry| entry.strip_prefix(RUN_ENTRY))?;
+    entry.parse().ok().map(Time::from_secs)
 }
 
 /// An order to start a batch step, but for the signature of its credential.
@@ -39,6 +49,9 @@ impl Tables<'_> {
         let nodes = self.host_list(allocation.shares.iter().map(|share| &share.node));
         let mut spank = batch.spank_environment.clone();
         spank.push(format!("{TERM_ENTRY}{term}"));
+        let host = self.cluster.node(allocation.batch_host().as_str());
+        let run = host.and_then(flurm_model::Node::run);
+        spank.extend(run.map(|run| format!("{RUN_ENTRY}{}", run.secs())));
         let requests = &spec.requests;
         let array = job.array.as_ref();
         let mut environment = batch.environment.clone();

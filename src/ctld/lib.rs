@@ -21,6 +21,7 @@ mod partition_view;
 mod refused;
 mod requests;
 mod sight;
+mod silence;
 mod step_answer;
 mod steps;
 mod submit;
@@ -32,11 +33,12 @@ pub use allocate::not_now;
 pub use build_info::{BuildFacts, build_info, version};
 pub use config::cluster_config;
 pub use identity::Identity;
-pub use launch::{TERM_ENTRY, UnsignedLaunch, term_of, terminate_orphan};
+pub use launch::{RUN_ENTRY, TERM_ENTRY, UnsignedLaunch, run_of, term_of, terminate_orphan};
 pub use refused::Refused;
 pub use requests::{
     Answer, Gather, Request, Then, answer, audit, committed, committed_many, groups_to_name,
 };
+pub use silence::Silence;
 pub use step_answer::attempt_of;
 pub use submit::{Submitter, batch_job, owner_uid};
 pub use tables::Tables;

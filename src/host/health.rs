@@ -1,13 +1,13 @@
 //! Whether nodes answer. Judged by the leader alone, and only by time in which it led: what a node
 //! did while there was no leader is nobody's evidence.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use flurm_base::Span;
 use flurm_base::knob::Knob;
-use flurm_model::{Command, DownCause, NodeBase, NodeName};
+use flurm_ctld::Silence;
+use flurm_model::{Command, NodeBase, NodeName};
 use flurm_rt::{AsyncRuntime, Clock, Env};
 use flurm_wire::Message;
 use flurm_wire::messages::PingSlurmd;
@@ -27,32 +27,29 @@ static WHOLE_EVERY: Knob<u64> = Knob::new("host.health.whole_every", 10, 1, 40);
 /// Longest round of pings.
 const ROUND_MAX: Span = Span::secs(100);
 
-/// When each node was last heard of, in this leader's monotonic time.
-#[derive(Default)]
-pub(crate) struct Health {
-    term: u64,
-    heard: BTreeMap<NodeName, Span>,
-}
+/// What this leader has heard of nodes.
+pub(crate) type Health = Silence;
 
 /// A node has answered.
 pub(crate) fn heard<E: Env>(controller: &Controller<E>, node: &NodeName) {
     let now = clock_now(controller);
-    lock(controller.health()).heard.insert(node.clone(), now);
+    lock(controller.health()).heard(now, node);
 }
 
 /// Watches over the nodes for one term.
 pub(crate) fn begin<E: Env>(controller: &Controller<E>, term: u64) {
-    *lock(controller.health()) = Health { term, heard: BTreeMap::new() };
+    *lock(controller.health()) = Silence::new(term, clock_now(controller));
     let controller = controller.clone();
     detach::<E>(async move { watch_over(&controller, term).await });
 }
 
 async fn watch_over<E: Env>(controller: &Controller<E>, term: u64) {
-    let began = clock_now(controller);
     let silence_max = controller.setup().slurmd_timeout();
     let round = Span(silence_max.0 / 3).clamp(ROUND_MIN.get(), ROUND_MAX);
     if flurm_base::planted::is("host_takes_nodes_of_a_new_leader_for_silent") {
-        judge(controller, term, Span(0), silence_max).await;
+        *lock(controller.health()) = Silence::new(term, Span(0));
+        judge(controller, term, silence_max).await;
+        *lock(controller.health()) = Silence::new(term, clock_now(controller));
     }
     let mut rounds: u64 = 0;
     while controller.leading() == Some(term) {
@@ -73,9 +70,7 @@ async fn watch_over<E: Env>(controller: &Controller<E>, term: u64) {
                 let _ = task.await;
             }
         }
-        if silence_max > Span(0) {
-            judge(controller, term, began, silence_max).await;
-        }
+        judge(controller, term, silence_max).await;
         rounds += 1;
         E::Rt::sleep(pause(round)).await;
     }
@@ -124,30 +119,16 @@ fn is_news<E: Env>(controller: &Controller<E>, node: &NodeName, ping: &PingSlurm
     !known.is_responding() || load != Some(ping.cpu_load) || memory != Some(ping.free_mem)
 }
 
-/// Nodes that were silent for half of `SlurmdTimeout` are marked, for all of it are taken out.
-async fn judge<E: Env>(controller: &Controller<E>, term: u64, began: Span, silence_max: Span) {
+/// Says of nodes that they are silent, where they are.
+async fn judge<E: Env>(controller: &Controller<E>, term: u64, silence_max: Span) {
     let now = clock_now(controller);
     let suspects: Vec<Command> = {
         let at = controller.env().clock().wall();
         let health = lock(controller.health());
-        if health.term != term {
+        if health.term() != term {
             return;
         }
-        let replica = controller.replica();
-        let silent = |node: &flurm_model::Node| {
-            let heard = health.heard.get(&node.conf.name).copied().unwrap_or(began);
-            now - heard
-        };
-        let judged = |node: &flurm_model::Node| {
-            let silence = silent(node);
-            let name = node.conf.name.clone();
-            if node.base == NodeBase::Up && silence >= silence_max {
-                return Some(Command::NodeDown { at, node: name, cause: DownCause::Silence });
-            }
-            let marked = node.is_responding() && silence.0 >= silence_max.0 / 2;
-            marked.then_some(Command::NodeNotResponding { at, node: name })
-        };
-        replica.cluster().nodes().filter_map(judged).collect()
+        health.judge(controller.replica().cluster(), now, silence_max, at)
     };
     for command in suspects {
         flurm_base::sometimes!("a node was judged for its silence");

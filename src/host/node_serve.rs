@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use flurm_base::knob::Knob;
 use flurm_base::{AttemptId, JobId};
-use flurm_ctld::{Identity, term_of};
+use flurm_ctld::{Identity, run_of, term_of};
 use flurm_node::batch::{BatchOrder, OPEN_MODE_APPEND};
 use flurm_node::ledger::{LaunchVerdict, TerminateVerdict};
 use flurm_node::machine;
@@ -239,7 +239,8 @@ async fn launch_batch<E: Env>(
         tracing::error!(job = job.0, "{text}");
         return Errno::ESLURMD_CREATE_BATCH_DIR_ERROR;
     }
-    let verdict = daemon.ledger().on_launch(term, job, attempt);
+    let run = run_of(&launch.spank_job_env);
+    let verdict = daemon.ledger().on_launch(term, run, job, attempt);
     match verdict {
         LaunchVerdict::Start => {}
         LaunchVerdict::AlreadyLaunched => {
@@ -250,6 +251,10 @@ async fn launch_batch<E: Env>(
             flurm_base::sometimes!("a stale launch was refused");
             tracing::info!(job = job.0, "refused to launch attempt {attempt}: {verdict:?}");
             return Errno::ESLURMD_CREDENTIAL_REVOKED;
+        }
+        LaunchVerdict::OtherRun => {
+            flurm_base::sometimes!("a launch for an earlier run of a node was not obeyed");
+            return TRY_AGAIN;
         }
         LaunchVerdict::OlderAttemptEnding => return TRY_AGAIN,
     }

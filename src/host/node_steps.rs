@@ -174,7 +174,9 @@ async fn accept<E: Env>(daemon: &NodeDaemon<E>, order: &StepOrder) -> Errno {
             }
         }
         LaunchVerdict::AlreadyLaunched => {}
-        LaunchVerdict::OlderAttemptEnding => return crate::launcher::TRY_AGAIN,
+        LaunchVerdict::OlderAttemptEnding | LaunchVerdict::OtherRun => {
+            return crate::launcher::TRY_AGAIN;
+        }
         LaunchVerdict::Stale | LaunchVerdict::Ended => return Errno::ESLURMD_CREDENTIAL_REVOKED,
     }
     let folder = daemon.spool().attempt(job, attempt).step(order.step);

@@ -291,7 +291,9 @@ impl Job {
 
     /// Whether it waits and could start: no earlier attempt is being cleaned up.
     pub fn is_startable(&self) -> bool {
-        self.base == JobBase::Pending && !self.flags.has(JobFlags::COMPLETING)
+        let cleaned = !self.flags.has(JobFlags::COMPLETING)
+            || flurm_base::planted::is("model_starts_before_clean_up");
+        self.base == JobBase::Pending && cleaned
     }
 
     /// Whether it has ended for good and nothing of it is left on any node.

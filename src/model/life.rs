@@ -59,7 +59,9 @@ impl Cluster {
             job.exit_status = ending.exit_status;
             job.end = Some(job.start.map_or(at, |start| start.max(at)));
             job.end_cause = Some(ending.cause);
-            job.launch = Launch::None;
+            if !flurm_base::planted::is("model_launches_what_has_ended") {
+                job.launch = Launch::None;
+            }
             job.signals.clear();
             end_shares(job, nodes, at, |_| true);
         });
@@ -163,7 +165,10 @@ impl Cluster {
         events: &mut Events,
     ) -> Reply {
         let Some(job) = self.current(id, attempt) else { return Reply::Stale };
-        let Launch::Needed { .. } = job.launch else { return Reply::Stale };
+        let awaited = matches!(job.launch, Launch::Needed { .. });
+        if !awaited && !flurm_base::planted::is("model_confirms_what_is_not_launched") {
+            return Reply::Stale;
+        }
         if batch_host(job) != Some(node) {
             return Reply::Stale;
         }
@@ -431,7 +436,7 @@ pub(crate) fn end_shares(
             share.state = ShareState::Ending { since: at };
         }
         let answered = nodes.get(&share.node).is_some_and(crate::Node::is_answered_for);
-        if answered {
+        if answered || flurm_base::planted::is("model_frees_before_confirmation") {
             share.state = ShareState::Freed;
         }
     }

@@ -229,7 +229,9 @@ impl Node {
     pub fn is_usable(&self) -> bool {
         let blind = flurm_base::planted::is("model_starts_on_drained_nodes");
         let drained = if blind { 0 } else { NodeFlags::DRAIN };
-        let barred = drained | NodeFlags::FAIL | NodeFlags::NO_RESPOND;
+        let deaf = flurm_base::planted::is("model_starts_on_silent_nodes");
+        let silent = if deaf { 0 } else { NodeFlags::NO_RESPOND };
+        let barred = drained | silent | NodeFlags::FAIL;
         self.base == NodeBase::Up && self.flags.0 & barred == 0 && !self.removed
     }
 
@@ -246,7 +248,10 @@ impl Node {
 
     /// Whether an operator's word stands for a node that cannot say itself that its jobs ended.
     pub fn is_answered_for(&self) -> bool {
-        self.operator_down && !self.is_responding()
+        let word = self.operator_down || flurm_base::planted::is("model_needs_no_operators_word");
+        let silent =
+            !self.is_responding() || flurm_base::planted::is("model_frees_on_nodes_that_answer");
+        word && silent
     }
 
     /// Whether its jobs would be ended rather than left alone.
@@ -264,6 +269,11 @@ impl Node {
         self.reason.clear();
         self.reason_uid = 0;
         self.reason_at = None;
+    }
+
+    /// The run of its daemon that registered last: the start stamp.
+    pub fn run(&self) -> Option<Time> {
+        self.facts.as_ref().and_then(|facts| facts.daemon_start)
     }
 
     /// Whether it answers, as far as known.

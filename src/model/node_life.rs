@@ -51,7 +51,9 @@ impl Cluster {
             self.fail_jobs_on(at, name, events);
         }
         self.miss_attempts(at, name, running, rebooted, began_anew, events);
-        let orphan = |(job, attempt): &(JobId, AttemptId)| !self.wants(*job, *attempt, name);
+        let leaves = flurm_base::planted::is("model_leaves_orphans_alone");
+        let orphan =
+            |(job, attempt): &(JobId, AttemptId)| !leaves && !self.wants(*job, *attempt, name);
         let orphans = running.iter().copied().filter(orphan).collect();
         Ok(Reply::Registered { orphans })
     }
@@ -94,7 +96,10 @@ impl Cluster {
                     events.push(Event::JobChanged(id));
                 }
                 Launch::Confirmed { at: confirmed } if !there => {
-                    if began_anew || confirmed + REGISTRATION_DELAY_MAX < at {
+                    let anew = began_anew
+                        && !flurm_base::planted::is("model_trusts_daemons_that_restarted");
+                    let early = flurm_base::planted::is("model_believes_early_registrations");
+                    if anew || confirmed + REGISTRATION_DELAY_MAX < at || early {
                         flurm_base::sometimes!("a registration showed that an attempt was lost");
                         self.fail_on_node(at, id, name, events);
                     }
@@ -196,7 +201,9 @@ impl Cluster {
                 node.set_reason(at, uid, reason);
             }
         });
-        self.fail_jobs_on(at, name, events);
+        if !flurm_base::planted::is("model_leaves_jobs_on_lost_nodes") {
+            self.fail_jobs_on(at, name, events);
+        }
         self.free_answered_for(at, name, events);
         Ok(Reply::Done)
     }
@@ -293,6 +300,7 @@ fn has_rebooted(node: &Node, facts: &NodeFacts) -> bool {
         return false;
     }
     match (before.boot, facts.boot) {
+        _ if flurm_base::planted::is("model_does_not_see_reboots") => false,
         (Some(earlier), Some(boot)) => earlier + BOOT_TIME_JITTER < boot,
         (None, _) | (_, None) => false,
     }
@@ -404,7 +412,7 @@ fn change_state(node: &mut Node, state: NodeStateChange, idle: bool) {
                 node.base =
                     if node.registered.is_some() { NodeBase::Up } else { NodeBase::Unknown };
             }
-            node.operator_down = false;
+            node.operator_down &= flurm_base::planted::is("model_keeps_an_operators_word");
             node.clear_reason();
         }
         NodeStateChange::Undrain => node.flags.set(NodeFlags::DRAIN, false),

@@ -57,7 +57,8 @@ impl Cluster {
 
     fn check_start(&self, at: Time, start: &Start) -> Result<(), StartRefusal> {
         let job = self.jobs.get(&start.job).ok_or(StartRefusal::NotPending)?;
-        let waits = job.is_startable() && job.attempt == start.attempt && job.hold == Hold::None;
+        let held = job.hold != Hold::None && !flurm_base::planted::is("model_starts_held_jobs");
+        let waits = job.is_startable() && job.attempt == start.attempt && !held;
         let begins = job.spec.begin.is_none_or(|begin| begin <= at);
         let depends = job.dependency_reason(at).is_some();
         if !waits || !begins || depends || self.array_is_full(job) {
@@ -72,7 +73,9 @@ impl Cluster {
         let members = &self.index.members[&start.partition];
         for placement in &start.placements {
             let node = self.nodes.get(&placement.node).ok_or(StartRefusal::Node)?;
-            if !node.is_usable() || !members.contains(&placement.node) {
+            let serves =
+                node.is_usable() || flurm_base::planted::is("model_starts_on_nodes_out_of_service");
+            if !serves || !members.contains(&placement.node) {
                 return Err(StartRefusal::Node);
             }
             self.check_room(job, node, placement)?;
@@ -114,7 +117,9 @@ impl Cluster {
         let fits_cpus = used.cpus.saturating_add(part.cpus) <= node.conf.usable_cpus();
         let free_mb = node.conf.usable_memory_mb().saturating_sub(used.memory_mb);
         let fits_memory = !memory || part.memory_mb <= free_mb;
-        let alone = used.jobs == 0 || (used.whole_node_jobs == 0 && !part.whole_node);
+        let alone = used.jobs == 0
+            || (used.whole_node_jobs == 0 && !part.whole_node)
+            || flurm_base::planted::is("model_shares_whole_nodes");
         if !fits_cpus || !fits_memory || !alone {
             return Err(StartRefusal::Resources);
         }
@@ -168,7 +173,8 @@ fn check_placements(job: &Job, parts: &[Placement]) -> Result<(), StartRefusal> 
     let names: BTreeSet<&str> = parts.iter().map(|part| part.node.as_str()).collect();
     let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
     let cpus: u64 = parts.iter().map(|part| u64::from(part.cpus)).sum();
-    let enough_nodes = count >= spec.size.nodes_min.max(1);
+    let enough_nodes = count >= spec.size.nodes_min.max(1)
+        || flurm_base::planted::is("model_starts_part_of_a_gang");
     let few_nodes = spec.size.nodes_max.is_none_or(|most| count <= most);
     let enough_cpus = spec.size.overcommit || cpus >= u64::from(spec.size.cpus_min);
     let named = spec.nodes_required.iter().all(|node| names.contains(node.as_str()));

@@ -51,6 +51,9 @@ pub enum LaunchVerdict {
     Ended,
     /// An older attempt of the job still has processes here.
     OlderAttemptEnding,
+    /// The order is for another run of this daemon: it may have been on its way since before the
+    /// machine was lost, and what was decided of its attempt since then did not reach this run.
+    OtherRun,
 }
 
 /// The verdict on an order to end an attempt.
@@ -75,13 +78,25 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Judges a launch order and, when it is to start, enters it.
-    pub fn on_launch(&mut self, term: u64, job: JobId, attempt: AttemptId) -> LaunchVerdict {
+    /// Judges a launch order and, when it is to start, enters it. `run` is the start stamp of the
+    /// run that the controllers knew when they gave the order; `None` where they do not say.
+    pub fn on_launch(
+        &mut self,
+        term: u64,
+        run: Option<Time>,
+        job: JobId,
+        attempt: AttemptId,
+    ) -> LaunchVerdict {
         if !self.accept_term(term) {
             return LaunchVerdict::Stale;
         }
+        if run.is_some_and(|run| run.secs() != self.start_stamp_last)
+            && !flurm_base::planted::is("node_obeys_orders_for_an_earlier_run")
+        {
+            return LaunchVerdict::OtherRun;
+        }
         if let Some(entry) = self.jobs.get(&job) {
-            if attempt < entry.attempt {
+            if attempt < entry.attempt && !flurm_base::planted::is("node_starts_older_attempts") {
                 return LaunchVerdict::Stale;
             }
             if attempt == entry.attempt {
@@ -137,6 +152,9 @@ impl Ledger {
             return TerminateVerdict::Stale;
         }
         let Some(entry) = self.jobs.get_mut(&job) else {
+            if flurm_base::planted::is("node_forgets_what_never_came") {
+                return TerminateVerdict::NothingHere;
+            }
             self.jobs.insert(job, Entry { attempt, phase: Phase::Ended, ended_at: now });
             self.forget_longest_ended();
             return TerminateVerdict::NothingHere;
@@ -250,10 +268,10 @@ mod tests {
     #[test]
     fn a_repeated_launch_starts_once() {
         let mut ledger = Ledger::default();
-        assert_eq!(ledger.on_launch(1, JOB, FIRST), LaunchVerdict::Start);
-        assert_eq!(ledger.on_launch(1, JOB, FIRST), LaunchVerdict::AlreadyLaunched);
+        assert_eq!(ledger.on_launch(1, None, JOB, FIRST), LaunchVerdict::Start);
+        assert_eq!(ledger.on_launch(1, None, JOB, FIRST), LaunchVerdict::AlreadyLaunched);
         ledger.on_ended(at(1), JOB, FIRST);
-        assert_eq!(ledger.on_launch(1, JOB, FIRST), LaunchVerdict::Ended);
+        assert_eq!(ledger.on_launch(1, None, JOB, FIRST), LaunchVerdict::Ended);
     }
 
     #[test]
@@ -261,8 +279,8 @@ mod tests {
         let mut ledger = Ledger::default();
         let verdict = ledger.on_terminate(at(1), 1, JOB, FIRST);
         assert_eq!(verdict, TerminateVerdict::NothingHere);
-        assert_eq!(ledger.on_launch(1, JOB, FIRST), LaunchVerdict::Ended);
-        assert_eq!(ledger.on_launch(1, JOB, SECOND), LaunchVerdict::Start);
+        assert_eq!(ledger.on_launch(1, None, JOB, FIRST), LaunchVerdict::Ended);
+        assert_eq!(ledger.on_launch(1, None, JOB, SECOND), LaunchVerdict::Start);
     }
 
     #[test]
@@ -281,16 +299,27 @@ mod tests {
     #[test]
     fn a_deposed_leader_is_not_obeyed() {
         let mut ledger = Ledger::default();
-        assert_eq!(ledger.on_launch(5, JOB, FIRST), LaunchVerdict::Start);
-        assert_eq!(ledger.on_launch(4, JobId(8), SECOND), LaunchVerdict::Stale);
+        assert_eq!(ledger.on_launch(5, None, JOB, FIRST), LaunchVerdict::Start);
+        assert_eq!(ledger.on_launch(4, None, JobId(8), SECOND), LaunchVerdict::Stale);
         assert_eq!(ledger.on_terminate(at(1), 4, JOB, FIRST), TerminateVerdict::Stale);
         assert_eq!(ledger.phase(JOB, FIRST), Some(Phase::Launched));
     }
 
     #[test]
+    fn an_order_for_an_earlier_run_is_not_obeyed() {
+        let mut ledger = Ledger::default();
+        let first = Some(ledger.next_start_stamp(at(1_000)));
+        let second = Some(ledger.next_start_stamp(at(2_000)));
+        assert_eq!(ledger.on_launch(1, first, JOB, FIRST), LaunchVerdict::OtherRun);
+        assert_eq!(ledger.phase(JOB, FIRST), None);
+        assert_eq!(ledger.on_launch(1, second, JOB, FIRST), LaunchVerdict::Start);
+        assert_eq!(ledger.on_launch(1, None, JobId(8), FIRST), LaunchVerdict::Start);
+    }
+
+    #[test]
     fn an_end_that_was_not_begun_can_be_ordered_again() {
         let mut ledger = Ledger::default();
-        ledger.on_launch(1, JOB, FIRST);
+        ledger.on_launch(1, None, JOB, FIRST);
         assert_eq!(ledger.on_terminate(at(1), 1, JOB, FIRST), TerminateVerdict::End);
         ledger.on_end_refused(JOB, FIRST);
         assert_eq!(ledger.on_terminate(at(2), 1, JOB, FIRST), TerminateVerdict::End);
@@ -303,19 +332,19 @@ mod tests {
     #[test]
     fn a_newer_attempt_waits_until_the_older_one_is_gone() {
         let mut ledger = Ledger::default();
-        ledger.on_launch(1, JOB, FIRST);
-        assert_eq!(ledger.on_launch(1, JOB, SECOND), LaunchVerdict::OlderAttemptEnding);
+        ledger.on_launch(1, None, JOB, FIRST);
+        assert_eq!(ledger.on_launch(1, None, JOB, SECOND), LaunchVerdict::OlderAttemptEnding);
         assert_eq!(ledger.on_terminate(at(1), 1, JOB, FIRST), TerminateVerdict::End);
-        assert_eq!(ledger.on_launch(1, JOB, SECOND), LaunchVerdict::OlderAttemptEnding);
+        assert_eq!(ledger.on_launch(1, None, JOB, SECOND), LaunchVerdict::OlderAttemptEnding);
         ledger.on_ended(at(2), JOB, FIRST);
-        assert_eq!(ledger.on_launch(1, JOB, SECOND), LaunchVerdict::Start);
-        assert_eq!(ledger.on_launch(1, JOB, FIRST), LaunchVerdict::Stale);
+        assert_eq!(ledger.on_launch(1, None, JOB, SECOND), LaunchVerdict::Start);
+        assert_eq!(ledger.on_launch(1, None, JOB, FIRST), LaunchVerdict::Stale);
     }
 
     #[test]
     fn what_was_written_reads_back_and_damage_is_noticed() {
         let mut ledger = Ledger::default();
-        ledger.on_launch(3, JOB, FIRST);
+        ledger.on_launch(3, None, JOB, FIRST);
         let bytes = ledger.encode();
         assert_eq!(Ledger::decode(&bytes).unwrap(), ledger);
         for at in 0..bytes.len() {

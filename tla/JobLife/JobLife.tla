@@ -36,7 +36,7 @@ NoEntry == [att |-> 0, phase |-> None]
 Kinds == {"launch", "terminate", "confirm", "refuse", "end", "epilog"}
 Messages == [kind : Kinds, job : Numbers, att : Attempts, node : Machines]
 Msg(k, j, a, n) == [kind |-> k, job |-> j, att |-> a, node |-> n]
-Processes == [job : Numbers, att : Attempts, node : Machines]
+Places == [job : Numbers, att : Attempts, node : Machines]
 Process(j, a, n) == [job |-> j, att |-> a, node |-> n]
 
 TypeOK ==
@@ -49,7 +49,7 @@ TypeOK ==
     /\ \A n \in Machines : \A j \in Numbers :
         /\ ledger[n][j].att \in {0} \union Attempts
         /\ ledger[n][j].phase \in {None, "launched", "ending", "ended"}
-    /\ alive \subseteq Processes
+    /\ alive \subseteq Places
     /\ msgs \subseteq Messages
 
 Init ==
@@ -118,32 +118,28 @@ Release(j) ==
     /\ Becomes(j, [jobs[j] EXCEPT !.held = FALSE])
 
 \* A node has the batch step. Command::LaunchConfirmed
-Confirmed(m) ==
-    /\ m \in msgs
-    /\ m.kind = "confirm"
-    /\ AwaitsLaunch(jobs[m.job], m.att, m.node)
-    /\ Becomes(m.job, [jobs[m.job] EXCEPT !.launch = "confirmed"])
+Confirmed(p) ==
+    /\ Msg("confirm", p.job, p.att, p.node) \in msgs
+    /\ AwaitsLaunch(jobs[p.job], p.att, p.node)
+    /\ Becomes(p.job, [jobs[p.job] EXCEPT !.launch = "confirmed"])
 
 \* A node refused the batch step. Command::LaunchFailed
-Refused(m) ==
-    /\ m \in msgs
-    /\ m.kind = "refuse"
-    /\ AwaitsLaunch(jobs[m.job], m.att, m.node)
-    /\ Becomes(m.job, FailedLaunch(jobs[m.job], {}))
+Refused(p) ==
+    /\ Msg("refuse", p.job, p.att, p.node) \in msgs
+    /\ AwaitsLaunch(jobs[p.job], p.att, p.node)
+    /\ Becomes(p.job, FailedLaunch(jobs[p.job], {}))
 
 \* The batch script ended. Command::BatchComplete
-Completed(m) ==
-    /\ m \in msgs
-    /\ m.kind = "end"
-    /\ AwaitsEnd(jobs[m.job], m.att, m.node)
-    /\ Becomes(m.job, Ended(jobs[m.job], "completed", {}))
+Completed(p) ==
+    /\ Msg("end", p.job, p.att, p.node) \in msgs
+    /\ AwaitsEnd(jobs[p.job], p.att, p.node)
+    /\ Becomes(p.job, Ended(jobs[p.job], "completed", {}))
 
 \* A node holds nothing of an attempt any more. Command::EpilogComplete
-EpilogDone(m) ==
-    /\ m \in msgs
-    /\ m.kind = "epilog"
-    /\ AwaitsEpilog(jobs[m.job], m.att, m.node)
-    /\ Becomes(m.job, AfterEpilog(jobs[m.job], m.node, {}))
+EpilogDone(p) ==
+    /\ Msg("epilog", p.job, p.att, p.node) \in msgs
+    /\ AwaitsEpilog(jobs[p.job], p.att, p.node)
+    /\ Becomes(p.job, AfterEpilog(jobs[p.job], p.node, {}))
 
 ------------------------------------------------------------------------------
 (* Clients. *)
@@ -191,31 +187,28 @@ Verdict(e, att) ==
          ELSE IF e.phase \in {None, "ended"} THEN "start" ELSE "older-ending"
 
 \* The node starts the batch step. Found started already, it agrees again.
-Launch(m) ==
-    /\ m \in msgs
-    /\ m.kind = "launch"
-    /\ Verdict(Entry(m.node, m.job), m.att) = "start"
-    /\ ledger' = [ledger EXCEPT ![m.node][m.job] = [att |-> m.att, phase |-> "launched"]]
-    /\ alive' = alive \union {Process(m.job, m.att, m.node)}
-    /\ msgs' = msgs \union {Msg("confirm", m.job, m.att, m.node)}
+Launch(p) ==
+    /\ Msg("launch", p.job, p.att, p.node) \in msgs
+    /\ Verdict(Entry(p.node, p.job), p.att) = "start"
+    /\ ledger' = [ledger EXCEPT ![p.node][p.job] = [att |-> p.att, phase |-> "launched"]]
+    /\ alive' = alive \union {Process(p.job, p.att, p.node)}
+    /\ msgs' = msgs \union {Msg("confirm", p.job, p.att, p.node)}
     /\ UNCHANGED <<client, keys, jobs>>
 
 \* The node cannot start it: no such user, no fork.
-LaunchFails(m) ==
-    /\ m \in msgs
-    /\ m.kind = "launch"
-    /\ Verdict(Entry(m.node, m.job), m.att) = "start"
-    /\ ledger' = [ledger EXCEPT ![m.node][m.job] = [att |-> m.att, phase |-> "ended"]]
-    /\ msgs' = msgs \union {Msg("refuse", m.job, m.att, m.node)}
+LaunchFails(p) ==
+    /\ Msg("launch", p.job, p.att, p.node) \in msgs
+    /\ Verdict(Entry(p.node, p.job), p.att) = "start"
+    /\ ledger' = [ledger EXCEPT ![p.node][p.job] = [att |-> p.att, phase |-> "ended"]]
+    /\ msgs' = msgs \union {Msg("refuse", p.job, p.att, p.node)}
     /\ UNCHANGED <<client, keys, jobs, alive>>
 
 \* The order came too late.
-LaunchIsStale(m) ==
-    /\ m \in msgs
-    /\ m.kind = "launch"
-    /\ Verdict(Entry(m.node, m.job), m.att) \in {"stale", "ended"}
-    /\ Msg("refuse", m.job, m.att, m.node) \notin msgs
-    /\ msgs' = msgs \union {Msg("refuse", m.job, m.att, m.node)}
+LaunchIsStale(p) ==
+    /\ Msg("launch", p.job, p.att, p.node) \in msgs
+    /\ Verdict(Entry(p.node, p.job), p.att) \in {"stale", "ended"}
+    /\ Msg("refuse", p.job, p.att, p.node) \notin msgs
+    /\ msgs' = msgs \union {Msg("refuse", p.job, p.att, p.node)}
     /\ UNCHANGED <<client, keys, jobs, ledger, alive>>
 
 \* The batch script ends by itself; its step daemon reports until it is heard.
@@ -226,28 +219,26 @@ Exit(p) ==
     /\ UNCHANGED <<client, keys, jobs, ledger>>
 
 \* flurm_node::ledger::Ledger::on_terminate, where something is to be ended.
-Terminate(m) ==
-    /\ m \in msgs
-    /\ m.kind = "terminate"
-    /\ LET e == Entry(m.node, m.job) IN
-        /\ m.att >= e.att
+Terminate(p) ==
+    /\ Msg("terminate", p.job, p.att, p.node) \in msgs
+    /\ LET e == Entry(p.node, p.job) IN
+        /\ p.att >= e.att
         /\ e.phase = "launched"
-    /\ ledger' = [ledger EXCEPT ![m.node][m.job].phase = "ending"]
+    /\ ledger' = [ledger EXCEPT ![p.node][p.job].phase = "ending"]
     /\ UNCHANGED <<client, keys, jobs, alive, msgs>>
 
 \* The same, where nothing is there and, from now on, nothing ever will be.
-NothingToEnd(m) ==
-    /\ m \in msgs
-    /\ m.kind = "terminate"
-    /\ LET e == Entry(m.node, m.job) IN
-        /\ \/ m.att < e.att
+NothingToEnd(p) ==
+    /\ Msg("terminate", p.job, p.att, p.node) \in msgs
+    /\ LET e == Entry(p.node, p.job) IN
+        /\ \/ p.att < e.att
            \/ e.phase \in {None, "ended"}
-        /\ ledger' = [ledger EXCEPT ![m.node][m.job] =
-                        IF m.att < e.att \/ "forget-terminated" \in Bugs
+        /\ ledger' = [ledger EXCEPT ![p.node][p.job] =
+                        IF p.att < e.att \/ "forget-terminated" \in Bugs
                         THEN e
-                        ELSE [att |-> m.att, phase |-> "ended"]]
-    /\ Msg("epilog", m.job, m.att, m.node) \notin msgs
-    /\ msgs' = msgs \union {Msg("epilog", m.job, m.att, m.node)}
+                        ELSE [att |-> p.att, phase |-> "ended"]]
+    /\ Msg("epilog", p.job, p.att, p.node) \notin msgs
+    /\ msgs' = msgs \union {Msg("epilog", p.job, p.att, p.node)}
     /\ UNCHANGED <<client, keys, jobs, alive>>
 
 \* All processes are gone, the epilog ran. flurm_node::ledger::Ledger::on_ended
@@ -274,17 +265,17 @@ Next ==
         \/ Hold(j)
         \/ Release(j)
         \/ SendLaunch(j)
-    \/ \E m \in Messages :
-        \/ Confirmed(m)
-        \/ Refused(m)
-        \/ Completed(m)
-        \/ EpilogDone(m)
-        \/ Launch(m)
-        \/ LaunchFails(m)
-        \/ LaunchIsStale(m)
-        \/ Terminate(m)
-        \/ NothingToEnd(m)
-    \/ \E p \in Processes : Exit(p)
+    \/ \E p \in Places :
+        \/ Confirmed(p)
+        \/ Refused(p)
+        \/ Completed(p)
+        \/ EpilogDone(p)
+        \/ Launch(p)
+        \/ LaunchFails(p)
+        \/ LaunchIsStale(p)
+        \/ Terminate(p)
+        \/ NothingToEnd(p)
+    \/ \E p \in Places : Exit(p)
 
 Spec == Init /\ [][Next]_vars
 
@@ -297,11 +288,11 @@ Fairness ==
         /\ WF_vars(SendLaunch(j))
         /\ \A n \in Machines : WF_vars(SendTerminate(j, n))
         /\ \A n \in Machines : WF_vars(CleanUp(n, j))
-        /\ WF_vars(\E m \in msgs : m.job = j /\ (Launch(m) \/ LaunchFails(m)))
-        /\ WF_vars(\E m \in msgs : m.job = j /\ (Confirmed(m) \/ Refused(m)))
-        /\ WF_vars(\E m \in msgs : m.job = j /\ Completed(m))
-        /\ WF_vars(\E m \in msgs : m.job = j /\ EpilogDone(m))
-        /\ WF_vars(\E m \in msgs : m.job = j /\ (Terminate(m) \/ NothingToEnd(m)))
+        /\ WF_vars(\E p \in Places : p.job = j /\ (Launch(p) \/ LaunchFails(p)))
+        /\ WF_vars(\E p \in Places : p.job = j /\ (Confirmed(p) \/ Refused(p)))
+        /\ WF_vars(\E p \in Places : p.job = j /\ Completed(p))
+        /\ WF_vars(\E p \in Places : p.job = j /\ EpilogDone(p))
+        /\ WF_vars(\E p \in Places : p.job = j /\ (Terminate(p) \/ NothingToEnd(p)))
         /\ WF_vars(\E p \in alive : p.job = j /\ Exit(p))
 
 FairSpec == Spec /\ Fairness

@@ -1,3 +1,5 @@
+//! The product is followed command by command, and the specification edited.
+
 use std::collections::BTreeSet;
 
 use flurm_base::{AttemptId, JobId, Time};

@@ -232,10 +232,15 @@ const TIMED_OUT: i32 = 124;
 
 fn tlc(tools: &Tools, check: &Check, dump: Option<&Path>) -> Result<First, String> {
     let states = tools.work.join(format!("tlc-{}-{}", check.spec, check.config));
+    std::fs::create_dir_all(&states)
+        .map_err(|error| format!("could not make {}: {error}", states.display()))?;
     let mut command = Command::new("timeout");
     command
         .args(["-k", "5", &check.limit_s.to_string(), "java"])
-        .args(["-XX:+UseSerialGC", "-Xss16m", "-Xmx2g", "-cp"])
+        .args(["-XX:+UseSerialGC", "-Xss16m", "-Xmx2g"])
+        // TLC unpacks its own modules there; beside another TLC it once found them gone.
+        .arg(format!("-Djava.io.tmpdir={}", states.display()))
+        .arg("-cp")
         .arg(&tools.jar)
         .args(["tlc2.TLC", "-workers", "1", "-deadlock", "-coverage", "1", "-metadir"])
         .arg(&states);

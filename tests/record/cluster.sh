@@ -104,6 +104,32 @@ CONF
     chmod 600 "$work/slurmdbd.conf"
 }
 
+# A second controller and what only `rest` needs.
+widen_conf() {
+    local conf="$work/slurm.conf"
+    sed -i -e '/^SlurmctldHost=/a SlurmctldHost=second(127.0.0.2)' \
+        -e 's/^PrologFlags=.*/PrologFlags=Alloc,Contain/' "$conf"
+    sed -i 's/^PreemptMode=.*/PreemptMode=CANCEL/' "$conf"
+    # Programs without a configuration know no other way than munge.
+    sed -i 's|^AuthAltTypes=.*|AuthAltTypes=auth/jwt,auth/munge|' "$conf"
+    head -c 1024 /dev/urandom > "$work/munge.key"
+    mkdir -p /run/munge
+    mount -t tmpfs munge /run/munge
+    chmod 755 /run/munge
+    chmod 600 "$work/munge.key"
+    munged --force --key-file="$work/munge.key" --socket=/run/munge/munge.socket.2 \
+        --pid-file=/run/munge/pid --log-file=/run/munge/log --seed-file=/run/munge/seed
+    [ "$release" = 22.05 ] || sed -i 's/^\(SlurmctldParameters=.*\)/\1,enable_stepmgr/' "$conf"
+    cat >> "$conf" <<CONF
+HealthCheckProgram=/bin/true
+HealthCheckInterval=5
+InactiveLimit=9
+SlurmctldTimeout=10
+PartitionName=low Nodes=ALL PriorityTier=1 PreemptMode=CANCEL GraceTime=0
+PartitionName=high Nodes=ALL PriorityTier=9
+CONF
+}
+
 start_database() {
     mariadb-install-db --no-defaults --user=root --datadir="$work/db" \
         --auth-root-authentication-method=normal --skip-test-db > "$work/log/db-install" 2>&1
@@ -123,6 +149,10 @@ daemon() { # name, arguments...
     shift
     (cd / && of_release env SLURM_CONF="$work/slurm.conf" "$name" -D "$@" \
         >> "$work/log/$name.out" 2>&1) &
+}
+
+id() { # number of the last job
+    answers squeue -h -o %A -t all --sort=-i 2> /dev/null | head -1
 }
 
 answers() { of_release env SLURM_CONF="$work/slurm.conf" "$@"; }

@@ -10,10 +10,6 @@ JOB
 chmod 755 "$work/run/job.sh"
 chmod -R a+rwX "$work/run"
 
-id() { # number of the last job
-    answers squeue -h -o %A -t all --sort=-i 2> /dev/null | head -1
-}
-
 do_ sbatch job.sh 30
 running="$(id)"
 sleep 1

@@ -17,6 +17,8 @@ mod accounting;
 mod cases;
 #[path = "decoders/client.rs"]
 mod client;
+#[path = "decoders/nodes.rs"]
+mod nodes;
 #[path = "decoders/serve.rs"]
 mod serve;
 #[path = "decoders/shown.rs"]
@@ -113,7 +115,12 @@ fn judge(release: Release) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/decoders").join(release.name());
     let only = std::env::var("CASE").ok();
     let mut faults = Vec::new();
-    for case in CASES.iter().chain(accounting::CASES).filter(|case| case.in_release(release)) {
+    for case in CASES
+        .iter()
+        .chain(nodes::CASES)
+        .chain(accounting::CASES)
+        .filter(|case| case.in_release(release))
+    {
         if only.as_ref().is_some_and(|only| !case.name.starts_with(only)) {
             continue;
         }

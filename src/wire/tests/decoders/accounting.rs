@@ -260,6 +260,13 @@ pub(crate) const CASES: &[Case] = &[
         report!("user", "TopUsage"),
         Form::Columns,
     ),
+    case(
+        "sreport_wckey_by_user",
+        names::DBD_GET_WCKEYS,
+        reported_wckeys,
+        report!("cluster", "WckeyUtilizationByUser"),
+        Form::Columns,
+    ),
 ];
 
 const SACCT: &[&str] = &["sacct", "-a", "-D", "-P", "-o", "ALL"];

@@ -27,7 +27,7 @@ impl Clients {
         let mut conf = format!(
             "ClusterName=judged\nSlurmctldHost=localhost(127.0.0.1)\nSlurmctldPort={port}\n\
              SlurmUser=root\nAuthType=auth/none\nCredType=cred/none\nMessageTimeout=20\n\
-             NodeName=n[1-16] NodeAddr=127.0.0.1\nPartitionName=p Nodes=ALL Default=YES\n"
+             SlurmdPort={port}\nNodeName=n[1-16] NodeAddr=127.0.0.1\nPartitionName=p Nodes=ALL Default=YES\n"
         );
         // Plugins that read parts of replies.
         conf.push_str("PriorityType=priority/multifactor\nTopologyPlugin=topology/tree\n");
@@ -37,7 +37,7 @@ impl Clients {
         std::fs::write(folder.join("slurm.conf"), &conf).unwrap();
         conf.push_str("AccountingStorageType=accounting_storage/slurmdbd\n");
         conf.push_str("AccountingStorageHost=127.0.0.1\nAccountingStorageTRES=gres/gpu\n");
-        conf.push_str(&format!("AccountingStoragePort={port}\nSlurmdPort={port}\n"));
+        conf.push_str(&format!("AccountingStoragePort={port}\n"));
         conf.push_str("GresTypes=gpu\nTrackWCKey=yes\n");
         let folder_of = folder.join("accounting");
         std::fs::create_dir_all(&folder_of).unwrap();

@@ -12,6 +12,7 @@ use flurm_wire::{AuthBlock, DbdMessage, Header, Message, Release, names};
 
 use crate::accounting;
 use crate::cases::Answer;
+use crate::nodes;
 
 /// Longest wait for the rest of a request.
 const READ_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -74,7 +75,7 @@ fn answer(mut stream: TcpStream, replies: &Replies) -> io::Result<()> {
         Answer::Controller(message) if *kind == asked => Some(message.clone()),
         _ => None,
     });
-    let message = found.unwrap_or_else(|| fallback(asked));
+    let message = found.unwrap_or_else(|| fallback(asked, request.header.release));
     stream.write_all(&reply(request.header.release, &message))
 }
 
@@ -100,16 +101,17 @@ fn converse(mut stream: TcpStream, release: Release, replies: &Replies) -> io::R
 }
 
 /// What is true of a cluster that has nothing.
-fn fallback(asked: u16) -> Message {
+fn fallback(asked: u16, release: Release) -> Message {
     let default = |kind: u16| {
         let entry = Message::REGISTERED.iter().find(|entry| entry.msg_type == kind);
         entry.expect("only registered answers are named").default()
     };
     match asked {
-        names::REQUEST_NODE_INFO => default(names::RESPONSE_NODE_INFO),
-        names::REQUEST_PARTITION_INFO => default(names::RESPONSE_PARTITION_INFO),
+        names::REQUEST_NODE_INFO => nodes::known_nodes(),
+        names::REQUEST_PARTITION_INFO => nodes::known_partitions(),
+        names::REQUEST_STEP_LAYOUT => nodes::known_layout(release.version()),
         names::REQUEST_JOB_INFO => default(names::RESPONSE_JOB_INFO),
-        names::REQUEST_JOB_STEP_INFO => default(names::RESPONSE_JOB_STEP_INFO),
+        names::REQUEST_JOB_STEP_INFO => nodes::known_steps(release.version()),
         names::REQUEST_BUILD_INFO => default(names::RESPONSE_BUILD_INFO),
         names::REQUEST_FED_INFO => default(names::RESPONSE_FED_INFO),
         names::REQUEST_RESERVATION_INFO => default(names::RESPONSE_RESERVATION_INFO),

@@ -31,7 +31,7 @@ sim_rare() {
 sim_light() {
     simulated "$target/sim/flurm-sim" run scenarios/fast/first_job.toml --world light \
         --seeds "$seeds_light" --first "$first_seed" --jobs 2 --keep-going --reached "$reached" \
-        && simulated "$target/sim/flurm-sim" run scenarios/fast --world light \
+        && simulated "$target/sim/flurm-sim" run scenarios/fast scenarios/rare --world light \
             --seeds "$seeds_rare" --first "$first_seed" --jobs 2 --keep-going --reached "$reached"
 }
 # Together the runs above must have reached the rare states that they reach as good as certainly;

@@ -24,6 +24,7 @@ pub const KNOWN: &[&str] = &[
     "a launch for an earlier run of a node was not obeyed",
     "a launch was repeated",
     "a light leader was deposed",
+    "a light leader without news heard of a later term",
     "a light member lost entries that were not synced",
     "a light member lost its disk",
     "a light member was given a snapshot",

@@ -391,7 +391,7 @@ impl Ensemble {
     }
 
     /// Rule *Depose*: who is behind in terms hears of a later one.
-    fn told_of(&mut self, from: u64, to: u64) {
+    pub(super) fn told_of(&mut self, from: u64, to: u64) {
         let Some(back) = self.crossing(from, to) else { return };
         let Some(term) = self.members.get(&from).map(|member| member.term) else { return };
         later(back, move |all| {
@@ -477,7 +477,10 @@ impl Ensemble {
                 let upto = leader_last.unwrap_or(u64::MAX);
                 member.standing = Standing::Follows { term: least, upto };
             }
-            upto if upto <= applied => member.standing = Standing::Full,
+            upto if upto <= applied => {
+                flurm_base::sometimes!("a member with an empty folder caught up");
+                member.standing = Standing::Full;
+            }
             _ => {}
         }
     }

@@ -41,8 +41,25 @@ impl Ensemble {
         for id in ids {
             if self.members.get(&id).and_then(Member::leads).is_some() {
                 let after = self.rng.range(MILLI..=RESUME_MAX);
-                later(after, move |all| all.replicate(id));
+                later(after, move |all| all.show_life(id));
             }
+        }
+    }
+
+    /// Rule *Heartbeat*: a leader shows that it lives, also where it has nothing to send, and
+    /// hears of a later term where there is one.
+    fn show_life(&mut self, id: u64) {
+        self.replicate(id);
+        let Some(term) = self.members.get(&id).and_then(Member::leads) else { return };
+        let later = |other: &&u64| {
+            let other = self.members.get(*other);
+            other.is_some_and(|other| other.life.is_some() && other.term > term)
+        };
+        let reached = |other: &&u64| self.crossing(id, **other).is_some();
+        let tellers: Vec<u64> = self.voters.iter().filter(later).filter(reached).copied().collect();
+        for teller in tellers {
+            flurm_base::sometimes!("a light leader without news heard of a later term");
+            self.told_of(teller, id);
         }
     }
 

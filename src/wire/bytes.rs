@@ -1,6 +1,7 @@
 //! Reading and writing bytes for one release, within named limits.
 
 use std::fmt;
+use std::ops::Deref;
 
 use crate::Release;
 use crate::trace::{Part, Trace};
@@ -37,9 +38,14 @@ impl Limits {
     };
 }
 
-/// Why bytes are not the message they claim to be.
+/// Why bytes are not the message they claim to be. A pointer wide, so that success is cheap to
+/// return.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DecodeError {
+pub struct DecodeError(Box<Malformed>);
+
+/// What a `DecodeError` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Malformed {
     /// What is wrong.
     pub fault: Fault,
     /// Offset into the bytes given to the reader.
@@ -85,9 +91,24 @@ pub enum Fault {
 
 impl DecodeError {
     /// Records the field, unless a deeper one is known.
+    #[cold]
     pub fn within(mut self, field: &'static str) -> Self {
-        self.field.get_or_insert(field);
+        self.0.field.get_or_insert(field);
         self
+    }
+
+    /// The same at another place.
+    pub(crate) fn moved_to(mut self, at: usize) -> Self {
+        self.0.at = at;
+        self
+    }
+}
+
+impl Deref for DecodeError {
+    type Target = Malformed;
+
+    fn deref(&self) -> &Malformed {
+        &self.0
     }
 }
 
@@ -206,8 +227,9 @@ impl Writer {
 #[derive(Debug)]
 pub struct Reader<'a> {
     release: Release,
+    /// All bytes, of which `rest` is the end that is not read yet.
     bytes: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
     depth: u32,
     limits: Limits,
     pub(crate) trace: Option<Box<Trace>>,
@@ -216,15 +238,16 @@ pub struct Reader<'a> {
 /// A copy looks ahead, so it does not trace.
 impl Clone for Reader<'_> {
     fn clone(&self) -> Self {
-        let Self { release, bytes, at, depth, limits, trace: _ } = *self;
-        Self { release, bytes, at, depth, limits, trace: None }
+        let Self { release, bytes, rest, depth, limits, trace: _ } = *self;
+        Self { release, bytes, rest, depth, limits, trace: None }
     }
 }
 
 impl<'a> Reader<'a> {
     /// A reader with the standard limits.
     pub const fn new(release: Release, bytes: &'a [u8]) -> Self {
-        Self { release, bytes, at: 0, depth: 0, limits: Limits::STANDARD, trace: None }
+        let limits = Limits::STANDARD;
+        Self { release, bytes, rest: bytes, depth: 0, limits, trace: None }
     }
 
     /// A reader that keeps where each field stands. `base` is the place of the first byte in
@@ -236,7 +259,7 @@ impl<'a> Reader<'a> {
     /// The outermost fields that were announced, if this reader traces; what a fault interrupted
     /// ends where the reader stands.
     pub fn into_parts(self) -> Vec<Part> {
-        let at = self.at;
+        let at = self.at();
         self.trace.map(|trace| trace.finish(at)).unwrap_or_default()
     }
 
@@ -253,7 +276,8 @@ impl<'a> Reader<'a> {
 
     /// The bytes read last.
     pub(crate) fn last_bytes(&self, count: usize) -> &'a [u8] {
-        &self.bytes[self.at.saturating_sub(count)..self.at]
+        let at = self.at();
+        &self.bytes[at.saturating_sub(count)..at]
     }
 
     /// The release read for.
@@ -270,20 +294,25 @@ impl<'a> Reader<'a> {
 
     /// Bytes not read yet.
     #[inline]
-    pub fn left(&self) -> usize {
-        self.bytes.len() - self.at
+    pub const fn left(&self) -> usize {
+        self.rest.len()
     }
 
     /// Bytes read so far.
     #[inline]
     pub const fn at(&self) -> usize {
-        self.at
+        self.bytes.len() - self.rest.len()
     }
 
     /// An error at the present place.
     #[cold]
     pub fn fault(&self, fault: Fault) -> DecodeError {
-        DecodeError { fault, at: self.at, field: None }
+        DecodeError(Box::new(Malformed { fault, at: self.at(), field: None }))
+    }
+
+    #[cold]
+    fn truncated(&self, needed: usize) -> DecodeError {
+        self.fault(Fault::Truncated { needed, left: self.left() })
     }
 
     /// An error in words at the present place.
@@ -311,9 +340,8 @@ impl<'a> Reader<'a> {
     /// A reader of the next `length` bytes alone, one record deeper, whose places are counted from
     /// the same start; the bytes count as read here.
     pub fn nested(&mut self, length: u32) -> Result<Self, DecodeError> {
-        let start = self.at;
-        self.take(length as usize)?;
-        let mut inner = Self { bytes: &self.bytes[..self.at], at: start, ..self.clone() };
+        let rest = self.take(length as usize)?;
+        let mut inner = Self { bytes: &self.bytes[..self.at()], rest, ..self.clone() };
         inner.enter()?;
         Ok(inner)
     }
@@ -333,27 +361,27 @@ impl<'a> Reader<'a> {
     /// Takes `length` bytes.
     #[inline]
     pub fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
-        let left = self.left();
-        if length > left {
-            return Err(self.fault(Fault::Truncated { needed: length, left }));
-        }
-        let taken = &self.bytes[self.at..self.at + length];
-        self.at += length;
+        let Some((taken, rest)) = self.rest.split_at_checked(length) else {
+            return Err(self.truncated(length));
+        };
+        self.rest = rest;
         Ok(taken)
     }
 
     /// Takes everything left.
     pub fn rest(&mut self) -> &'a [u8] {
-        let rest = &self.bytes[self.at..];
-        self.at = self.bytes.len();
+        let (rest, none) = self.rest.split_at(self.rest.len());
+        self.rest = none;
         rest
     }
 
     #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.take(N)?);
-        Ok(array)
+        let Some((array, rest)) = self.rest.split_first_chunk() else {
+            return Err(self.truncated(N));
+        };
+        self.rest = rest;
+        Ok(*array)
     }
 
     /// Reads one byte.
@@ -382,20 +410,18 @@ impl<'a> Reader<'a> {
 
     /// Looks at the next two bytes without taking them.
     pub fn peek_u16(&self) -> Option<u16> {
-        let next = self.bytes.get(self.at..self.at + 2)?;
-        next.try_into().ok().map(u16::from_be_bytes)
+        self.rest.first_chunk().copied().map(u16::from_be_bytes)
     }
 
     /// Looks at the next byte without taking it.
     pub fn peek_u8(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
+        self.rest.first().copied()
     }
 
     /// Looks at the next four bytes without taking them.
     #[inline]
     pub fn peek_u32(&self) -> Option<u32> {
-        let next = self.bytes.get(self.at..self.at + 4)?;
-        next.try_into().ok().map(u32::from_be_bytes)
+        self.rest.first_chunk().copied().map(u32::from_be_bytes)
     }
 
     /// Reads a length and that many bytes.

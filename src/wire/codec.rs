@@ -120,7 +120,8 @@ impl<T: Wire + Debug> Codec<Vec<T>> for Count16 {
 
     fn decode(r: &mut Reader<'_>) -> Result<Vec<T>, DecodeError> {
         let count = r.u16()?;
-        (0..r.check_count(u32::from(count))?).map(|_| r.element()).collect()
+        let count = r.check_count(u32::from(count))?;
+        r.list(count)
     }
 
     fn sample(g: &mut Gen) -> Vec<T> {

@@ -118,7 +118,7 @@ impl Dissection {
     fn damaged(&mut self, error: DecodeError, r: &Reader<'_>) {
         assert!(error.at <= r.at() + r.left(), "a fault stands in the bytes");
         let at = error.at + LENGTH_BYTES;
-        self.damage.push(DecodeError { at, ..error }.to_string());
+        self.damage.push(error.moved_to(at).to_string());
     }
 
     /// Takes over what the reader kept, and what it has not reached.

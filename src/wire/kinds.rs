@@ -230,12 +230,7 @@ impl Wire for Mem {
 /// Elements after their count, read one by one so that a false count costs nothing.
 fn decode_elements<T: Wire>(count: u32, r: &mut Reader<'_>) -> Result<Vec<T>, DecodeError> {
     let count = r.check_count(count)?;
-    let room = r.left() / std::mem::size_of::<T>().max(1);
-    let mut elements = Vec::with_capacity(count.min(room));
-    for _ in 0..count {
-        elements.push(r.element()?);
-    }
-    Ok(elements)
+    r.list(count)
 }
 
 fn encode_elements<T: Wire>(elements: &[T], w: &mut Writer) {

@@ -40,8 +40,8 @@ mod wire;
 pub use auth::AuthBlock;
 pub use bits::Bits;
 pub use bytes::{
-    BITMAP_BITS_MAX, BLOCK_BYTES_MAX, DEPTH_MAX, DecodeError, ELEMENTS_MAX, Fault, Limits, Reader,
-    Writer,
+    BITMAP_BITS_MAX, BLOCK_BYTES_MAX, DEPTH_MAX, DecodeError, ELEMENTS_MAX, Fault, Limits,
+    Malformed, Reader, Writer,
 };
 pub use dbd::DbdMessage;
 pub use errno::Errno;

@@ -130,6 +130,10 @@ fn interrupted(parts: Vec<Part>) -> Content {
     }
 }
 
+/// Memory that a list is given before its elements are read, in bytes for each byte of input that
+/// is left. Records are a few times as large in memory as on the wire.
+const ROOM_FACTOR: usize = 4;
+
 /// Announcing fields. Without a trace each of these is one branch.
 impl Reader<'_> {
     /// Whether fields are kept.
@@ -165,14 +169,21 @@ impl Reader<'_> {
         }
     }
 
-    /// The filler begun last ends here.
-    #[cold]
-    pub fn end_filler(&mut self, bytes: usize) {
+    /// Reads filler and announces it.
+    pub fn filler(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Self) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        self.begin(name);
+        let start = self.at();
+        read(self)?;
         let at = self.at();
-        let filler = self.last_bytes(bytes).to_vec();
+        let filler = self.last_bytes(at - start).to_vec();
         if let Some(trace) = &mut self.trace {
             trace.end(at, |_| Content::Filler(filler));
         }
+        Ok(())
     }
 
     /// Reads a field and announces it: for kinds that are written out by hand.
@@ -210,6 +221,20 @@ impl Reader<'_> {
         Ok(value)
     }
 
+    /// Reads `count` elements, which must have been checked, and announces each.
+    pub(crate) fn list<T: Wire>(&mut self, count: usize) -> Result<Vec<T>, DecodeError> {
+        let room = (self.left() * ROOM_FACTOR) / std::mem::size_of::<T>().max(1);
+        let mut list = Vec::with_capacity(count.min(room));
+        for _ in 0..count {
+            if self.is_traced() {
+                list.push(self.element()?);
+            } else {
+                T::push_onto(&mut list, self)?;
+            }
+        }
+        Ok(list)
+    }
+
     /// Reads and announces a field that is a list whose count stands elsewhere. The count must have
     /// been checked.
     pub fn elements<T: Wire>(
@@ -217,7 +242,6 @@ impl Reader<'_> {
         name: &'static str,
         count: usize,
     ) -> Result<Vec<T>, DecodeError> {
-        let read = |r: &mut Self| (0..count).map(|_| r.element()).collect();
-        self.field_with(name, read, Vec::view)
+        self.field_with(name, |r| r.list(count), Vec::view)
     }
 }

@@ -15,6 +15,21 @@ pub trait Wire: Sized {
     /// Reads the value in the reader's release.
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError>;
 
+    /// Reads the value where it shall stand. What stands there is the type's default; after a fault
+    /// it is a part of what was read.
+    #[inline]
+    fn fill(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
+        *self = Self::decode(r)?;
+        Ok(())
+    }
+
+    /// Reads one more element of a list. After a fault the list may have a part of it.
+    #[inline]
+    fn push_onto(list: &mut Vec<Self>, r: &mut Reader<'_>) -> Result<(), DecodeError> {
+        list.push(Self::decode(r)?);
+        Ok(())
+    }
+
     /// Shows the value to a visitor.
     fn view(&self, v: &mut dyn Visitor);
 
@@ -77,7 +92,7 @@ impl<T: Wire> Counted for Vec<T> {
 
     fn decode(count: u32, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let count = r.check_count(count)?;
-        (0..count).map(|_| r.element()).collect()
+        r.list(count)
     }
 
     fn sample(count: u32, g: &mut Gen) -> Self {

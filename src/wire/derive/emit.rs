@@ -11,7 +11,8 @@ const LAST: usize = RELEASES.len() - 1;
 pub(crate) fn all(declaration: &Declaration) -> TokenStream {
     let name = &declaration.name;
     let encode = by_order(declaration, encode_field);
-    let decode = by_order(declaration, decode_field);
+    let fill = by_order(declaration, fill_field);
+    let trace = by_order(declaration, trace_field);
     let schema = by_order(declaration, schema_field);
     let view = declaration.fields.iter().map(view_field);
     let sample = sample_body(declaration);
@@ -21,7 +22,6 @@ pub(crate) fn all(declaration: &Declaration) -> TokenStream {
     });
     let infos = declaration.fields.iter().map(field_info);
     let text = name.to_string();
-    let mutable = mutable(declaration);
     let (generics, arguments, bounds) = declaration.generics.split_for_impl();
     quote! {
         impl #generics ::core::default::Default for #name #arguments #bounds {
@@ -47,13 +47,36 @@ pub(crate) fn all(declaration: &Declaration) -> TokenStream {
             fn decode(
                 r: &mut ::flurm_wire::Reader<'_>,
             ) -> ::core::result::Result<Self, ::flurm_wire::DecodeError> {
-                let release = r.release();
-                let _ = release;
-                let #mutable this = <Self as ::core::default::Default>::default();
-                r.enter()?;
-                #decode
-                r.leave();
+                let mut this = <Self as ::core::default::Default>::default();
+                ::flurm_wire::Wire::fill(&mut this, r)?;
                 ::core::result::Result::Ok(this)
+            }
+
+            fn fill(
+                &mut self,
+                r: &mut ::flurm_wire::Reader<'_>,
+            ) -> ::core::result::Result<(), ::flurm_wire::DecodeError> {
+                let (release, this) = (r.release(), self);
+                let _ = (release, &this);
+                r.enter()?;
+                if r.is_traced() {
+                    #trace
+                } else {
+                    #fill
+                }
+                r.leave();
+                ::core::result::Result::Ok(())
+            }
+
+            fn push_onto(
+                list: &mut ::std::vec::Vec<Self>,
+                r: &mut ::flurm_wire::Reader<'_>,
+            ) -> ::core::result::Result<(), ::flurm_wire::DecodeError> {
+                list.push(<Self as ::core::default::Default>::default());
+                match list.last_mut() {
+                    ::core::option::Option::Some(last) => ::flurm_wire::Wire::fill(last, r),
+                    ::core::option::Option::None => ::core::result::Result::Ok(()),
+                }
             }
 
             fn view(&self, v: &mut dyn ::flurm_wire::Visitor) {
@@ -73,12 +96,6 @@ pub(crate) fn all(declaration: &Declaration) -> TokenStream {
             }
         }
     }
-}
-
-/// `mut` where there is anything to assign.
-fn mutable(declaration: &Declaration) -> TokenStream {
-    let assigns = declaration.fields.iter().any(|field| field.constant.is_none());
-    if assigns { quote!(mut) } else { quote!() }
 }
 
 /// The statements for every field, in the order that the release at hand uses.
@@ -117,7 +134,7 @@ fn range_condition(range: Range) -> Option<TokenStream> {
 fn guarded(field: &Field, with_when: bool, statement: TokenStream) -> TokenStream {
     let mut guarded = statement;
     if let Some(when) = field.when.as_ref().filter(|_| with_when) {
-        guarded = quote!(if ::flurm_wire::predicate(#when, &this, release) { #guarded });
+        guarded = quote!(if ::flurm_wire::predicate(#when, &*this, release) { #guarded });
     }
     match range_condition(field.range) {
         Some(condition) => quote!(if #condition { #guarded }),
@@ -147,42 +164,59 @@ fn encode_field(_: &Declaration, field: &Field) -> TokenStream {
     guarded(field, false, statement)
 }
 
-fn decode_field(declaration: &Declaration, field: &Field) -> TokenStream {
+fn place_of(declaration: &Declaration, field: &Field) -> String {
+    format!("{}.{}", declaration.name, field.text())
+}
+
+/// Reads a field without a trace.
+fn fill_field(declaration: &Declaration, field: &Field) -> TokenStream {
     let (name, kind) = (&field.name, &field.kind);
-    let place = format!("{}.{}", declaration.name, field.text());
-    let value = match (&field.constant, &field.codec, &field.count) {
-        (Some(constant), _, _) => quote!(::flurm_wire::skip_like(|| #constant, r)),
-        (None, Some(codec), _) => quote!(<#codec as ::flurm_wire::Codec<#kind>>::decode(r)),
-        (None, None, Some(count)) => {
-            let count = quote!(::flurm_wire::count_of(#count, &this));
-            quote!(<#kind as ::flurm_wire::Counted>::decode(#count, r))
+    let place = place_of(declaration, field);
+    let within = quote!(.map_err(|error| error.within(#place))?);
+    let statement = match (&field.constant, &field.codec, &field.count) {
+        (Some(constant), _, _) => quote!(::flurm_wire::skip_like(|| #constant, r)#within;),
+        (None, Some(codec), _) => {
+            quote!(this.#name = <#codec as ::flurm_wire::Codec<#kind>>::decode(r)#within;)
         }
-        (None, None, None) => quote!(<#kind as ::flurm_wire::Wire>::decode(r)),
-    };
-    let value = quote!(#value.map_err(|error| error.within(#place))?);
-    let text = field.text();
-    let show = match &field.codec {
-        Some(codec) => quote!(<#codec as ::flurm_wire::Codec<#kind>>::view(&this.#name, v)),
-        None => quote!(<#kind as ::flurm_wire::Wire>::view(&this.#name, v)),
-    };
-    let statement = match &field.constant {
-        Some(_) => quote! {
-            r.begin(#text);
-            let start = r.at();
-            #value;
-            if r.is_traced() {
-                r.end_filler(r.at() - start);
-            }
-        },
-        None => quote! {
-            r.begin(#text);
-            this.#name = #value;
-            if r.is_traced() {
-                r.end(&|v| #show);
-            }
-        },
+        (None, None, Some(count)) => {
+            let count = quote!(::flurm_wire::count_of(#count, &*this));
+            quote!(this.#name = <#kind as ::flurm_wire::Counted>::decode(#count, r)#within;)
+        }
+        (None, None, None) => {
+            quote!(<#kind as ::flurm_wire::Wire>::fill(&mut this.#name, r)#within;)
+        }
     };
     guarded(field, true, statement)
+}
+
+/// Reads a field and announces it.
+fn trace_field(declaration: &Declaration, field: &Field) -> TokenStream {
+    let (name, kind) = (&field.name, &field.kind);
+    let (place, text) = (place_of(declaration, field), field.text());
+    let (value, show) = match (&field.constant, &field.codec, &field.count) {
+        (Some(constant), _, _) => {
+            let read = quote!(r.filler(#text, |r| ::flurm_wire::skip_like(|| #constant, r)));
+            let statement = quote!(#read.map_err(|error| error.within(#place))?;);
+            return guarded(field, true, statement);
+        }
+        (None, Some(codec), _) => {
+            let codec = quote!(<#codec as ::flurm_wire::Codec<#kind>>);
+            (quote!(#codec::decode), quote!(#codec::view))
+        }
+        (None, None, Some(count)) => (
+            quote!(|r| {
+                let count = ::flurm_wire::count_of(#count, &*this);
+                <#kind as ::flurm_wire::Counted>::decode(count, r)
+            }),
+            quote!(<#kind as ::flurm_wire::Wire>::view),
+        ),
+        (None, None, None) => {
+            let wire = quote!(<#kind as ::flurm_wire::Wire>);
+            (quote!(#wire::decode), quote!(#wire::view))
+        }
+    };
+    let read = quote!(r.field_with(#text, #value, #show));
+    guarded(field, true, quote!(this.#name = #read.map_err(|error| error.within(#place))?;))
 }
 
 fn schema_field(_: &Declaration, field: &Field) -> TokenStream {
@@ -221,13 +255,16 @@ fn sample_body(declaration: &Declaration) -> TokenStream {
     let (conditional, plain): (Vec<_>, Vec<_>) =
         declaration.fields.iter().partition(|field| field.when.is_some() || field.count.is_some());
     let statements = plain.into_iter().chain(conditional).map(sample_field);
-    let mutable = mutable(declaration);
     quote! {
         let release = g.release();
         let _ = release;
-        let #mutable this = <Self as ::core::default::Default>::default();
-        #(#statements)*
-        this
+        let mut sample = <Self as ::core::default::Default>::default();
+        {
+            let this = &mut sample;
+            let _ = &this;
+            #(#statements)*
+        }
+        sample
     }
 }
 
@@ -238,7 +275,7 @@ fn sample_field(field: &Field) -> TokenStream {
         (None, Some(sample), _, _) => quote!((#sample)(g)),
         (None, None, Some(codec), _) => quote!(<#codec as ::flurm_wire::Codec<#kind>>::sample(g)),
         (None, None, None, Some(count)) => {
-            let count = quote!(::flurm_wire::count_of(#count, &this));
+            let count = quote!(::flurm_wire::count_of(#count, &*this));
             quote!(<#kind as ::flurm_wire::Counted>::sample(#count, g))
         }
         (None, None, None, None) => quote!(<#kind as ::flurm_wire::Wire>::sample(g)),

@@ -132,13 +132,13 @@ fn job_desc(wanted: &Wanted, uid: u32) -> JobDesc {
     let plan = &wanted.plan;
     let memory = (plan.memory_mib > 0).then_some(plan.memory_mib);
     JobDesc {
-        name: Some(wanted.key.clone()),
-        script: Some(plan.script()),
+        name: Some(wanted.key.clone().into()),
+        script: Some(plan.script().into()),
         environment: vec!["PATH=/usr/bin:/bin".into()],
         work_dir: Some("/home".into()),
         user_id: uid,
         group_id: uid,
-        partition: wanted.partition.clone(),
+        partition: wanted.partition.clone().map(Into::into),
         time_limit: wanted.time_limit_min.unwrap_or(flurm_wire::NO_VAL),
         priority: if wanted.held { 0 } else { flurm_wire::NO_VAL },
         pn_min_memory: memory.unwrap_or(flurm_wire::NO_VAL64),
@@ -146,9 +146,9 @@ fn job_desc(wanted: &Wanted, uid: u32) -> JobDesc {
         num_tasks: plan.cpus,
         min_nodes: wanted.nodes.max(1),
         max_nodes: wanted.nodes.max(1),
-        array_inx: wanted.array.clone(),
-        dependency: wanted.dependency.clone(),
-        features: wanted.features.clone(),
+        array_inx: wanted.array.clone().map(Into::into),
+        dependency: wanted.dependency.clone().map(Into::into),
+        features: wanted.features.clone().map(Into::into),
         bitflags: if wanted.dependency.is_some() { KILL_INV_DEP } else { 0 },
         ..JobDesc::default()
     }
@@ -156,7 +156,7 @@ fn job_desc(wanted: &Wanted, uid: u32) -> JobDesc {
 
 /// What `scontrol` sends for an order.
 fn order_message(order: &Order) -> Message {
-    let job = |job: u32| JobDesc { job_id_str: Some(job.to_string()), ..JobDesc::default() };
+    let job = |job: u32| JobDesc { job_id_str: Some(job.to_string().into()), ..JobDesc::default() };
     let node = |name: &String, node_state: u32| {
         let node_names = Some(name.clone());
         let reason = Some("simulated work".to_owned());
@@ -241,7 +241,7 @@ impl<E: Env> SlurmClient<E> {
         match self.ask(&Message::RequestNodeInfo(request)).await {
             Some(Message::ResponseNodeInfo(listing)) => {
                 let seen = |node: &flurm_wire::records::NodeInfo| SeenNode {
-                    name: node.name.clone().unwrap_or_default(),
+                    name: node.name.clone().unwrap_or_default().into(),
                     state: node.node_state,
                 };
                 Heard::Answer(listing.nodes.iter().map(seen).collect())
@@ -352,11 +352,14 @@ fn seen(job: &flurm_wire::records::JobInfo) -> SeenJob {
     };
     SeenJob {
         job: job_id,
-        name: job.name.clone().unwrap_or_default(),
+        name: job.name.clone().unwrap_or_default().into(),
         state: job.job_state,
         restarts: u32::from(job.restart_cnt),
-        reason: job.state_desc.clone().unwrap_or_else(|| format!("reason {}", job.state_reason)),
-        nodes: job.nodes.clone().unwrap_or_default(),
+        reason: job
+            .state_desc
+            .clone()
+            .map_or_else(|| format!("reason {}", job.state_reason), String::from),
+        nodes: job.nodes.clone().unwrap_or_default().into(),
         exit: job.exit_code,
     }
 }

@@ -11,7 +11,7 @@ pub(crate) fn put_array(job: &Job, info: &mut JobInfo) {
     let Some(array) = &job.array else { return };
     info.array_job_id = array.job.0;
     info.array_task_id = array.task.unwrap_or(NO_VAL);
-    info.array_task_str = array.task.is_none().then(|| array.undivided.hex_mask());
+    info.array_task_str = array.task.is_none().then(|| array.undivided.hex_mask()).map(Into::into);
     info.array_max_tasks = array.running_max.unwrap_or(0);
 }
 

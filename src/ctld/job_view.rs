@@ -3,7 +3,7 @@
 use flurm_base::Span;
 use flurm_model::{Hold, Job, JobBase, Limit, NodeName, Sharing};
 use flurm_wire::records::{JobInfo, MultiCore};
-use flurm_wire::{NO_VAL, NO_VAL16, Release, StepId, UnixTime};
+use flurm_wire::{NO_VAL, NO_VAL16, Release, StepId, Text, UnixTime};
 
 use crate::submit::NICE_OFFSET;
 use crate::tables::{Tables, given, limit, memory, tres, unix};
@@ -32,47 +32,51 @@ impl Tables<'_> {
         JobInfo {
             step_id: StepId::job(job.id.0).with_sluid(job.attempt.0),
             job_id: job.id.0,
-            account: spec.account.clone(),
-            admin_comment: spec.admin_comment.clone(),
-            alloc_node: spec.submit_host.clone(),
+            account: spec.account.as_deref().map(Text::from),
+            admin_comment: spec.admin_comment.as_deref().map(Text::from),
+            alloc_node: spec.submit_host.as_deref().map(Text::from),
             alloc_sid: spec.alloc_sid,
             batch_flag: u16::from(job.is_batch()),
             bitflags: requests.bitflags,
-            comment: spec.comment.clone(),
-            cluster: Some(self.cluster.settings().cluster_name.clone()),
+            comment: spec.comment.as_deref().map(Text::from),
+            cluster: Some(self.cluster.settings().cluster_name.clone().into()),
             derived_ec: job.derived_exit_status,
             exit_code: job.exit_status,
-            extra: requests.extra.clone(),
-            failed_node: job.failed_node.as_ref().map(|node| node.to_string()),
-            features: spec.features.clone(),
+            extra: requests.extra.as_deref().map(Text::from),
+            failed_node: job.failed_node.as_ref().map(|node| node.to_string()).map(Text::from),
+            features: spec.features.as_deref().map(Text::from),
             group_id: spec.gid,
             job_state: job.state_number(),
             mail_type: spec.mail.types,
-            mail_user: spec.mail.user.clone(),
-            name: Some(spec.name.clone()),
+            mail_user: spec.mail.user.as_deref().map(Text::from),
+            name: Some(spec.name.clone().into()),
             priority: self.priority(job),
             profile: requests.profile.unwrap_or(0),
-            qos: spec.qos.clone(),
+            qos: spec.qos.as_deref().map(Text::from),
             req_switch: 0,
             restart_cnt: job.restarts,
             site_factor: NICE_OFFSET,
             start_protocol_ver: spec.client_release,
-            state_desc: desc,
+            state_desc: desc.map(Text::from),
             state_reason: job.reason.number(),
-            tres_bind: requests.tres_bind.clone(),
-            tres_freq: requests.tres_freq.clone(),
+            tres_bind: requests.tres_bind.as_deref().map(Text::from),
+            tres_freq: requests.tres_freq.as_deref().map(Text::from),
             user_id: spec.uid,
-            user_name: spec.user_name.clone(),
-            wckey: requests.wckey.clone(),
+            user_name: spec.user_name.as_deref().map(Text::from),
+            wckey: requests.wckey.as_deref().map(Text::from),
             nice: NICE_OFFSET.wrapping_add_signed(spec.nice),
-            command: spec.batch.as_ref().and_then(|batch| command(&batch.argv, self.release)),
-            submit_line: spec.submit_line.clone(),
-            work_dir: Some(spec.work_dir.clone()),
+            command: spec
+                .batch
+                .as_ref()
+                .and_then(|batch| command(&batch.argv, self.release))
+                .map(Text::from),
+            submit_line: spec.submit_line.as_deref().map(Text::from),
+            work_dir: Some(spec.work_dir.clone().into()),
             requeue: u16::from(spec.requeue.unwrap_or(self.cluster.settings().requeue_default)),
             cpu_freq_min: given(requests.cpu_freq[0]),
             cpu_freq_max: given(requests.cpu_freq[1]),
             cpu_freq_gov: given(requests.cpu_freq[2]),
-            dependency: job.depends.as_ref().map(|depends| depends.to_string()),
+            dependency: job.depends.as_ref().map(|depends| depends.to_string()).map(Text::from),
             delay_boot: requests.delay_boot_s.unwrap_or(0),
             ..JobInfo::default()
         }
@@ -119,27 +123,27 @@ impl Tables<'_> {
         info.partition = Some(match job.base {
             JobBase::Pending => {
                 let names: Vec<&str> = job.partitions.iter().map(|name| name.as_str()).collect();
-                names.join(",")
+                names.join(",").into()
             }
-            _ => job.partition.to_string(),
+            _ => job.partition.to_string().into(),
         });
         if let Some(allocation) = &job.allocation {
-            info.batch_host = Some(allocation.batch_host().to_string());
+            info.batch_host = Some(allocation.batch_host().to_string().into());
             let nodes: Vec<&NodeName> = allocation
                 .shares
                 .iter()
                 .filter(|share| !info_is_completing(job) || share.is_open())
                 .map(|share| &share.node)
                 .collect();
-            info.nodes = Some(self.host_list(nodes.iter().copied()));
+            info.nodes = Some(self.host_list(nodes.iter().copied()).into());
             info.node_inx = self.bits(nodes.iter().map(|name| name.as_str()));
         }
         if !spec.nodes_required.is_empty() {
-            info.req_nodes = Some(self.host_list(&spec.nodes_required));
+            info.req_nodes = Some(self.host_list(&spec.nodes_required).into());
             info.req_node_inx = self.bits(spec.nodes_required.iter().map(|name| name.as_str()));
         }
         if !spec.nodes_excluded.is_empty() {
-            info.exc_nodes = Some(self.host_list(&spec.nodes_excluded));
+            info.exc_nodes = Some(self.host_list(&spec.nodes_excluded).into());
             info.exc_node_inx = self.bits(spec.nodes_excluded.iter().map(|name| name.as_str()));
         }
     }
@@ -191,11 +195,11 @@ impl Tables<'_> {
         let asked = size.memory.map_or(0, |memory| memory.on_node(size.cpus_min, 0));
         let per_node = matches!(size.memory, Some(flurm_model::Memory::PerNode(_)));
         let asked = if per_node { asked * u64::from(size.nodes_min) } else { asked };
-        info.tres_req_str = Some(tres(size.cpus_min, asked, Some(size.nodes_min)));
+        info.tres_req_str = Some(tres(size.cpus_min, asked, Some(size.nodes_min)).into());
         if let Some(allocation) = &job.allocation {
             let mb = allocation.shares.iter().map(|share| share.memory_mb).sum();
             let nodes = u32::try_from(allocation.shares.len()).unwrap_or(u32::MAX);
-            info.tres_alloc_str = Some(tres(allocation.cpus(), mb, Some(nodes)));
+            info.tres_alloc_str = Some(tres(allocation.cpus(), mb, Some(nodes)).into());
             info.billable_tres = f64::from(allocation.cpus());
         } else {
             info.billable_tres = f64::from(NO_VAL);
@@ -249,9 +253,9 @@ fn put_files(job: &Job, info: &mut JobInfo) {
         short.fold(absolute(path), |path, (pattern, text)| path.replace(pattern, text))
     };
     let shown = expand(out);
-    info.std_err = Some(streams.std_err.as_deref().map_or_else(|| shown.clone(), expand));
-    info.std_out = Some(shown);
-    info.std_in = Some(expand(input));
+    info.std_err = Some(streams.std_err.as_deref().map_or_else(|| shown.clone(), expand).into());
+    info.std_out = Some(shown.into());
+    info.std_in = Some(expand(input).into());
 }
 
 /// What a job runs: clients of 22.05 are told all arguments, later ones the script's name.

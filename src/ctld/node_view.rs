@@ -2,7 +2,7 @@
 
 use flurm_model::{Node, NodeFacts, NodeUse};
 use flurm_wire::records::{ExtSensors, NodeInfo, PowerCap, SelectNodeInfo};
-use flurm_wire::{NO_VAL, NO_VAL64};
+use flurm_wire::{NO_VAL, NO_VAL64, Text};
 
 use crate::tables::{Tables, tres, unix};
 
@@ -23,13 +23,13 @@ impl Tables<'_> {
         let alloc_tres =
             alloc_tres.map(|text| text.rsplit_once(',').map_or(text.clone(), |(t, _)| t.into()));
         NodeInfo {
-            name: Some(conf.name.to_string()),
-            node_hostname: Some(conf.hostname.clone()),
-            node_addr: Some(conf.address.clone()),
+            name: Some(conf.name.to_string().into()),
+            node_hostname: Some(conf.hostname.clone().into()),
+            node_addr: Some(conf.address.clone().into()),
             port: conf.port,
             next_state: NO_VAL,
             node_state: self.cluster.node_state_number(node),
-            version: facts.version.clone(),
+            version: facts.version.as_deref().map(Text::from),
             cpus: narrow(conf.cpus),
             boards: conf.boards,
             sockets: conf.sockets,
@@ -52,28 +52,28 @@ impl Tables<'_> {
             select_nodeinfo: SelectNodeInfo {
                 alloc_cpus: narrow(used.cpus),
                 alloc_memory: used.memory_mb,
-                tres_alloc_fmt_str: alloc_tres.clone(),
+                tres_alloc_fmt_str: alloc_tres.as_deref().map(Text::from),
                 tres_alloc_weighted: f64::from(used.cpus),
                 ..SelectNodeInfo::default()
             },
             alloc_cpus: narrow(used.cpus),
             alloc_memory: used.memory_mb,
-            alloc_tres_fmt_str: alloc_tres,
-            arch: facts.arch.clone(),
-            features: list(&conf.features),
-            features_act: list(node.features_active()),
-            gres: conf.gres.clone(),
-            os: facts.os.clone(),
-            comment: (!node.comment.is_empty()).then(|| node.comment.clone()),
-            extra: extra.filter(|text| !text.is_empty()),
-            reason,
+            alloc_tres_fmt_str: alloc_tres.map(Text::from),
+            arch: facts.arch.as_deref().map(Text::from),
+            features: list(&conf.features).map(Text::from),
+            features_act: list(node.features_active()).map(Text::from),
+            gres: conf.gres.as_deref().map(Text::from),
+            os: facts.os.as_deref().map(Text::from),
+            comment: (!node.comment.is_empty()).then_some(node.comment.as_str()).map(Text::from),
+            extra: extra.filter(|text| !text.is_empty()).map(Text::from),
+            reason: reason.map(Text::from),
             ext_sensors: ExtSensors {
                 consumed_energy: NO_VAL64,
                 temperature: NO_VAL,
                 ..ExtSensors::default()
             },
             power: PowerCap { cap_watts: NO_VAL },
-            tres_fmt_str: Some(tres(conf.cpus, conf.real_memory_mb, None)),
+            tres_fmt_str: Some(tres(conf.cpus, conf.real_memory_mb, None).into()),
             ..NodeInfo::default()
         }
     }

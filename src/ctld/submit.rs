@@ -2,6 +2,7 @@
 //!
 //! Whatever is asked for is kept and honoured, or refused with Slurm's own error: nothing is dropped.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use flurm_base::Time;
@@ -11,7 +12,7 @@ use flurm_model::{
     Requests, Sharing, Size, Streams, TaskSet, Warning,
 };
 use flurm_wire::records::JobDesc;
-use flurm_wire::{INFINITE, NO_VAL, NO_VAL16, NO_VAL64, UnixTime};
+use flurm_wire::{INFINITE, NO_VAL, NO_VAL16, NO_VAL64, Text, UnixTime};
 
 use crate::identity::Identity;
 use crate::refused::Refused;
@@ -72,16 +73,16 @@ pub(crate) fn allocation_job(
 pub fn batch_job(desc: &JobDesc, submitter: &Submitter<'_>) -> Result<JobSpec, Refused> {
     refuse_what_is_not_done(desc)?;
     owner(desc, submitter)?;
-    let script = desc.script.clone().filter(|script| !script.is_empty());
+    let script = text(&desc.script);
     let script = script.ok_or_else(|| Refused::plain(JOB_SCRIPT_MISSING))?;
     if desc.environment.is_empty() {
         return Err(Refused::plain(ENVIRONMENT_MISSING));
     }
     let batch = Batch {
         script,
-        argv: desc.argv.clone(),
-        environment: desc.environment.clone(),
-        spank_environment: desc.spank_job_env.clone(),
+        argv: strings(&desc.argv),
+        environment: strings(&desc.environment),
+        spank_environment: strings(&desc.spank_job_env),
     };
     job(desc, submitter, Some(Arc::new(batch)))
 }
@@ -98,9 +99,9 @@ fn job(
         let text = format!("{name} is both required and excluded");
         return Err(Refused::because(Errno::InvalidNodeName.number(), text));
     }
-    let work_dir = desc.work_dir.clone().filter(|dir| !dir.is_empty());
+    let work_dir = text(&desc.work_dir);
     Ok(JobSpec {
-        name: desc.name.clone().unwrap_or_default(),
+        name: desc.name.as_deref().unwrap_or_default().to_owned(),
         uid,
         gid,
         user_name: submitter.user_name.clone(),
@@ -175,7 +176,7 @@ fn array(desc: &JobDesc, size_max: u32) -> Result<Option<ArrayRequest>, Refused>
 /// Requests that FLURM does not serve are refused, with Slurm's error where Slurm has one for a
 /// cluster that is not set up for the thing.
 fn refuse_what_is_not_done(desc: &JobDesc) -> Result<(), Refused> {
-    let asked = |value: &Option<String>| value.as_ref().is_some_and(|text| !text.is_empty());
+    let asked = |value: &Option<Text>| value.as_ref().is_some_and(|text| !text.is_empty());
     let gres = [
         (&desc.tres_per_job, "--gpus"),
         (&desc.tres_per_node, "--gres"),
@@ -347,7 +348,10 @@ fn nice(desc: &JobDesc, submitter: &Submitter<'_>) -> Result<i32, Refused> {
 }
 
 /// Expands a host list option.
-pub(crate) fn nodes(value: &Option<String>, option: &str) -> Result<Vec<NodeName>, Refused> {
+pub(crate) fn nodes(
+    value: &Option<impl Deref<Target = str>>,
+    option: &str,
+) -> Result<Vec<NodeName>, Refused> {
     let Some(list) = value.as_deref().filter(|list| !list.is_empty()) else {
         return Ok(Vec::new());
     };
@@ -403,9 +407,14 @@ fn requests(desc: &JobDesc) -> Requests {
     }
 }
 
+/// Texts that no longer share memory with their message.
+fn strings(texts: &[Text]) -> Vec<String> {
+    texts.iter().map(|text| text.to_string()).collect()
+}
+
 /// A text that says something.
-pub(crate) fn text(value: &Option<String>) -> Option<String> {
-    value.clone().filter(|text| !text.is_empty())
+pub(crate) fn text(value: &Option<impl Deref<Target = str>>) -> Option<String> {
+    value.as_deref().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 /// A number that was given.

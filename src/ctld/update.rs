@@ -2,7 +2,7 @@
 
 use flurm_model::{Cluster, Errno, JobChanges, PartitionName, PriorityChange};
 use flurm_wire::records::JobDesc;
-use flurm_wire::{INFINITE, NO_VAL, NO_VAL16};
+use flurm_wire::{INFINITE, NO_VAL, NO_VAL16, Text};
 
 use crate::refused::Refused;
 use crate::submit::{NICE_OFFSET, count, flag, limit, memory, nodes, number, sharing, time};
@@ -24,7 +24,7 @@ pub(crate) fn target_of(desc: &JobDesc, cluster: &Cluster) -> Result<Target, Ref
 /// Translates an update.
 pub(crate) fn changes(desc: &JobDesc, privileged: bool) -> Result<JobChanges, Refused> {
     refuse_what_is_not_done(desc)?;
-    let given = |value: &Option<String>| value.clone();
+    let given = |value: &Option<Text>| value.as_deref().map(str::to_owned);
     Ok(JobChanges {
         priority: priority(desc, privileged)?,
         nice: nice(desc, privileged)?,
@@ -69,7 +69,7 @@ pub(crate) fn changes(desc: &JobDesc, privileged: bool) -> Result<JobChanges, Re
 }
 
 fn refuse_what_is_not_done(desc: &JobDesc) -> Result<(), Refused> {
-    let asked = |value: &Option<String>| value.as_ref().is_some_and(|text| !text.is_empty());
+    let asked = |value: &Option<Text>| value.as_ref().is_some_and(|text| !text.is_empty());
     let unsupported = [
         (asked(&desc.burst_buffer), "BurstBuffer"),
         (asked(&desc.licenses), "Licenses"),
@@ -114,7 +114,7 @@ fn nice(desc: &JobDesc, privileged: bool) -> Result<Option<i32>, Refused> {
 fn admin_comment(desc: &JobDesc, privileged: bool) -> Result<Option<String>, Refused> {
     match &desc.admin_comment {
         None => Ok(None),
-        Some(text) if privileged => Ok(Some(text.clone())),
+        Some(text) if privileged => Ok(Some(text.to_string())),
         Some(_) => Err(Errno::AccessDenied.into()),
     }
 }
@@ -126,7 +126,7 @@ fn partitions(desc: &JobDesc) -> Option<Vec<PartitionName>> {
 }
 
 fn node_list(
-    value: &Option<String>,
+    value: &Option<Text>,
     key: &str,
 ) -> Result<Option<Vec<flurm_model::NodeName>>, Refused> {
     match value {

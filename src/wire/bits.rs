@@ -1,22 +1,60 @@
 //! Bitmaps, sent as their size and a hexadecimal mask.
 
-use crate::{DecodeError, Fault, Gen, NO_VAL, Reader, Visitor, Wire, Writer};
+use crate::{DecodeError, Fault, Gen, NO_VAL, Reader, Visitor, Wire, Writer, text};
 
 /// A set of bits of a fixed size. Slurm's bitmaps are `Option<Bits>`: most may be absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bits {
     size: u32,
-    words: Vec<u64>,
+    words: Words,
+}
+
+/// The bits, least significant first. Up to a word of them stands in place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Words {
+    One(u64),
+    Many(Box<[u64]>),
+}
+
+impl Default for Words {
+    fn default() -> Self {
+        Self::One(0)
+    }
+}
+
+impl Words {
+    fn new(size: u32) -> Self {
+        match size.div_ceil(WORD_BITS) {
+            0 | 1 => Self::One(0),
+            words => Self::Many(vec![0; words as usize].into_boxed_slice()),
+        }
+    }
+
+    fn all(&self) -> &[u64] {
+        match self {
+            Self::One(word) => std::slice::from_ref(word),
+            Self::Many(words) => words,
+        }
+    }
+
+    fn all_mut(&mut self) -> &mut [u64] {
+        match self {
+            Self::One(word) => std::slice::from_mut(word),
+            Self::Many(words) => words,
+        }
+    }
 }
 
 const WORD_BITS: u32 = 64;
 const DIGIT_BITS: u32 = 4;
+const WORD_DIGITS: usize = (WORD_BITS / DIGIT_BITS) as usize;
+const PREFIX: &str = "0x";
 const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
 
 impl Bits {
     /// All clear.
     pub fn new(size: u32) -> Self {
-        Self { size, words: vec![0; size.div_ceil(WORD_BITS) as usize] }
+        Self { size, words: Words::new(size) }
     }
 
     /// With these bits set; those beyond the size are left out.
@@ -38,23 +76,23 @@ impl Bits {
     /// Whether a bit is set; bits beyond the size are not.
     pub fn get(&self, index: u32) -> bool {
         index < self.size
-            && self.words[(index / WORD_BITS) as usize] >> (index % WORD_BITS) & 1 == 1
+            && self.words.all()[(index / WORD_BITS) as usize] >> (index % WORD_BITS) & 1 == 1
     }
 
     /// Sets a bit, which must be below the size.
     pub fn set(&mut self, index: u32) {
         assert!(index < self.size, "bit {index} of a bitmap of {}", self.size);
-        self.words[(index / WORD_BITS) as usize] |= 1 << (index % WORD_BITS);
+        self.words.all_mut()[(index / WORD_BITS) as usize] |= 1 << (index % WORD_BITS);
     }
 
     /// How many bits are set.
     pub fn count(&self) -> u32 {
-        self.words.iter().map(|word| word.count_ones()).sum()
+        self.words.all().iter().map(|word| word.count_ones()).sum()
     }
 
     /// The set bits, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        let words = (0u32..).zip(&self.words);
+        let words = (0u32..).zip(self.words.all());
         words.flat_map(|(at, word)| {
             let word = *word;
             let set = (0..WORD_BITS).filter(move |bit| word >> bit & 1 == 1);
@@ -64,36 +102,44 @@ impl Bits {
 
     fn digit(&self, digit: u32) -> u8 {
         let bit = digit * DIGIT_BITS;
-        let word = self.words[(bit / WORD_BITS) as usize];
+        let word = self.words.all()[(bit / WORD_BITS) as usize];
         (word >> (bit % WORD_BITS) & 0xf) as u8
+    }
+
+    /// The mask's digits without their prefix, most significant first; one at least.
+    fn digits(&self) -> impl Iterator<Item = u8> + '_ {
+        let count = self.digits_count();
+        (0..count).rev().map(|at| DIGITS[self.digit(at) as usize])
+    }
+
+    fn digits_count(&self) -> u32 {
+        self.size.div_ceil(DIGIT_BITS).max(1)
     }
 
     /// The mask, most significant digit first, all digits present.
     pub fn to_hex(&self) -> String {
-        let digits = self.size.div_ceil(DIGIT_BITS);
-        let mut hex = String::with_capacity(digits as usize + 2);
-        hex.push_str("0x");
-        if digits == 0 {
-            hex.push('0');
-        }
-        hex.extend((0..digits).rev().map(|at| char::from(DIGITS[self.digit(at) as usize])));
+        let mut hex = String::with_capacity(self.digits_count() as usize + PREFIX.len());
+        hex.push_str(PREFIX);
+        hex.extend(self.digits().map(char::from));
         hex
     }
 
     /// Reads a mask of `size` bits. Digits must cover the size; a set bit beyond it is an error.
-    fn from_hex(size: u32, hex: &str) -> Result<Self, &'static str> {
-        let hex = hex.strip_prefix("0x").unwrap_or(hex);
+    fn from_hex(size: u32, hex: &[u8]) -> Result<Self, &'static str> {
+        let hex = hex.strip_prefix(PREFIX.as_bytes()).unwrap_or(hex);
         if (hex.len() as u64) < u64::from(size.div_ceil(DIGIT_BITS)) {
             return Err("bitmap mask shorter than its size");
         }
         let mut bits = Self::new(size);
-        for (at, digit) in hex.bytes().rev().enumerate() {
-            let value = char::from(digit).to_digit(16).ok_or("bitmap mask is not hexadecimal")?;
-            for bit in (0..DIGIT_BITS).filter(|bit| value >> bit & 1 == 1) {
-                let index = at as u64 * u64::from(DIGIT_BITS) + u64::from(bit);
-                let index = u32::try_from(index).ok().filter(|index| *index < size);
-                bits.set(index.ok_or("bitmap mask has bits beyond its size")?);
+        let words = bits.words.all_mut();
+        for (at, digit) in hex.iter().rev().enumerate() {
+            let value = char::from(*digit).to_digit(16).ok_or("bitmap mask is not hexadecimal")?;
+            let Some(highest) = value.checked_ilog2() else { continue };
+            let bit = at as u64 * u64::from(DIGIT_BITS);
+            if bit + u64::from(highest) >= u64::from(size) {
+                return Err("bitmap mask has bits beyond its size");
             }
+            words[at / WORD_DIGITS] |= u64::from(value) << (bit % u64::from(WORD_BITS));
         }
         Ok(bits)
     }
@@ -106,7 +152,10 @@ impl Wire for Option<Bits> {
         match self {
             Some(bits) => {
                 w.u32(bits.size);
-                bits.to_hex().encode(w);
+                w.count(PREFIX.len() + bits.digits_count() as usize + 1);
+                w.raw(PREFIX.as_bytes());
+                bits.digits().for_each(|digit| w.u8(digit));
+                w.u8(0);
             }
             None => w.u32(NO_VAL),
         }
@@ -121,8 +170,8 @@ impl Wire for Option<Bits> {
             let value = u64::from(size);
             return Err(r.fault(Fault::TooLarge { limit: "BITMAP_BITS_MAX", value }));
         }
-        let hex = String::decode(r)?;
-        Bits::from_hex(size, &hex).map(Some).map_err(|text| r.invalid(text))
+        let hex = text::body(r)?.unwrap_or_default();
+        Bits::from_hex(size, hex).map(Some).map_err(|text| r.invalid(text))
     }
 
     fn view(&self, v: &mut dyn Visitor) {
@@ -162,11 +211,11 @@ mod tests {
 
     #[test]
     fn bad_masks_are_refused() {
-        assert!(Bits::from_hex(4, "0x1F").is_err());
-        assert_eq!(Bits::from_hex(4, "0x0f"), Ok(Bits::from_indices(4, 0..4)));
-        assert!(Bits::from_hex(8, "0x1").is_err());
-        assert!(Bits::from_hex(8, "0xg0").is_err());
-        assert!(Bits::from_hex(8, "0xé").is_err());
+        assert!(Bits::from_hex(4, b"0x1F").is_err());
+        assert_eq!(Bits::from_hex(4, b"0x0f"), Ok(Bits::from_indices(4, 0..4)));
+        assert!(Bits::from_hex(8, b"0x1").is_err());
+        assert!(Bits::from_hex(8, b"0xg0").is_err());
+        assert!(Bits::from_hex(8, "0xé".as_bytes()).is_err());
     }
 
     #[test]

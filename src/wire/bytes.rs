@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 
 use crate::Release;
+use crate::shared::{Pool, SHORT_BYTES, Text};
 use crate::trace::{Part, Trace};
 
 /// Records may stand in records this deep. Real messages need six.
@@ -149,6 +150,11 @@ impl Writer {
         Self { release, bytes: Vec::new() }
     }
 
+    /// An empty writer that has room for so many bytes.
+    pub(crate) fn with_room(release: Release, bytes: usize) -> Self {
+        Self { release, bytes: Vec::with_capacity(bytes) }
+    }
+
     /// The release written for.
     #[inline]
     pub const fn release(&self) -> Release {
@@ -217,6 +223,33 @@ impl Writer {
         self.raw(bytes);
     }
 
+    /// Writes a C string: its length with a final NUL, its bytes and the NUL.
+    #[inline]
+    pub(crate) fn terminated(&mut self, bytes: &[u8]) {
+        self.bytes.reserve(bytes.len() + size_of::<u32>() + 1);
+        self.count(bytes.len() + 1);
+        self.raw(bytes);
+        self.u8(0);
+    }
+
+    /// The same for a short string that is followed by zeros: every size is known beforehand.
+    #[inline]
+    pub(crate) fn terminated_short(&mut self, length: usize, padded: &[u8; SHORT_BYTES]) {
+        let start = self.bytes.len();
+        let run = self.run::<{ size_of::<u32>() + SHORT_BYTES + 1 }>();
+        let (count, text) = run.split_at_mut(size_of::<u32>());
+        count.copy_from_slice(&(length as u32 + 1).to_be_bytes());
+        text[..SHORT_BYTES].copy_from_slice(padded);
+        self.bytes.truncate(start + size_of::<u32>() + length + 1);
+    }
+
+    /// Appends so many zeros, to be written over.
+    #[inline]
+    pub fn run<const N: usize>(&mut self) -> &mut [u8; N] {
+        self.bytes.extend_from_slice(&[0; N]);
+        self.bytes.last_chunk_mut().expect("as many bytes were appended")
+    }
+
     /// Replaces the four bytes at `at` by a length known only later.
     pub fn patch_u32(&mut self, at: usize, value: u32) {
         self.bytes[at..at + 4].copy_from_slice(&value.to_be_bytes());
@@ -232,14 +265,16 @@ pub struct Reader<'a> {
     rest: &'a [u8],
     depth: u32,
     limits: Limits,
+    /// Where texts read last stand, copied.
+    pool: Option<Pool>,
     pub(crate) trace: Option<Box<Trace>>,
 }
 
 /// A copy looks ahead, so it does not trace.
 impl Clone for Reader<'_> {
     fn clone(&self) -> Self {
-        let Self { release, bytes, rest, depth, limits, trace: _ } = *self;
-        Self { release, bytes, rest, depth, limits, trace: None }
+        let Self { release, bytes, rest, depth, limits, ref pool, trace: _ } = *self;
+        Self { release, bytes, rest, depth, limits, pool: pool.clone(), trace: None }
     }
 }
 
@@ -247,7 +282,7 @@ impl<'a> Reader<'a> {
     /// A reader with the standard limits.
     pub const fn new(release: Release, bytes: &'a [u8]) -> Self {
         let limits = Limits::STANDARD;
-        Self { release, bytes, rest: bytes, depth: 0, limits, trace: None }
+        Self { release, bytes, rest: bytes, depth: 0, limits, pool: None, trace: None }
     }
 
     /// A reader that keeps where each field stands. `base` is the place of the first byte in
@@ -384,6 +419,14 @@ impl<'a> Reader<'a> {
         Ok(*array)
     }
 
+    /// Takes a run of fields whose sizes are known; nothing where less is left.
+    #[inline]
+    pub fn run<const N: usize>(&mut self) -> Option<&'a [u8; N]> {
+        let (run, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        Some(run)
+    }
+
     /// Reads one byte.
     #[inline]
     pub fn u8(&mut self) -> Result<u8, DecodeError> {
@@ -433,6 +476,17 @@ impl<'a> Reader<'a> {
             return Err(self.fault(Fault::TooLarge { limit: "BLOCK_BYTES_MAX", value }));
         }
         self.take(length as usize)
+    }
+
+    /// The text of `length` plain bytes that was read last with its final NUL.
+    #[inline]
+    pub(crate) fn pooled(&mut self, length: usize) -> Text {
+        let end = self.at() - 1;
+        let start = end - length;
+        match &self.pool {
+            Some(pool) if pool.covers(start, end) => pool.text(start, length),
+            _ => self.pool.insert(Pool::new(self.bytes, start, end)).text(start, length),
+        }
     }
 
     /// Checks a count of elements, each of which takes at least one byte, before anything is

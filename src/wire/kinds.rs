@@ -1,7 +1,7 @@
 //! The primitive kinds: numbers, strings, blocks, arrays, lists.
 
 use crate::text;
-use crate::{DecodeError, Gen, Reader, Release, Schema, Visitor, Wire, Writer};
+use crate::{DecodeError, Fixed, Gen, Reader, Release, Schema, Visitor, Wire, Writer};
 
 /// "No value" of 32-bit fields, and the count of an absent list.
 pub const NO_VAL: u32 = 0xffff_fffe;
@@ -49,6 +49,37 @@ macro_rules! integer {
     };
 }
 
+macro_rules! fixed {
+    ($type:ty, $sent:ty, $to:expr, $from:expr) => {
+        impl Fixed for $type {
+            const WIDTH: usize = size_of::<$sent>();
+
+            #[inline]
+            fn put(self, run: &mut [u8]) -> &mut [u8] {
+                let (slot, rest) = run.split_first_chunk_mut().expect("a run has room for each");
+                let sent: $sent = $to(self);
+                *slot = sent.to_be_bytes();
+                rest
+            }
+
+            #[inline]
+            fn get<'a>(&mut self, run: &'a [u8]) -> &'a [u8] {
+                let (slot, rest) = run.split_first_chunk().expect("a run has bytes for each");
+                *self = $from(<$sent>::from_be_bytes(*slot));
+                rest
+            }
+        }
+    };
+}
+
+fixed!(u8, u8, u8::from, u8::from);
+fixed!(u16, u16, u16::from, u16::from);
+fixed!(u32, u32, u32::from, u32::from);
+fixed!(u64, u64, u64::from, u64::from);
+fixed!(i64, i64, i64::from, i64::from);
+fixed!(bool, u8, u8::from, |byte| byte != 0);
+fixed!(UnixTime, i64, |time: Self| time.0, Self);
+
 integer!(u8, u8, "u8");
 integer!(u16, u16, "u16");
 integer!(u32, u32, "u32");
@@ -57,10 +88,12 @@ integer!(u64, u64, "u64");
 impl Wire for i64 {
     const KIND: &'static str = "i64";
 
+    #[inline]
     fn encode(&self, w: &mut Writer) {
         w.u64(self.cast_unsigned());
     }
 
+    #[inline]
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         r.u64().map(u64::cast_signed)
     }
@@ -77,10 +110,12 @@ impl Wire for i64 {
 impl Wire for bool {
     const KIND: &'static str = "bool";
 
+    #[inline]
     fn encode(&self, w: &mut Writer) {
         w.u8(u8::from(*self));
     }
 
+    #[inline]
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         r.u8().map(|byte| byte != 0)
     }
@@ -142,10 +177,12 @@ impl From<UnixTime> for flurm_base::Time {
 impl Wire for UnixTime {
     const KIND: &'static str = "time";
 
+    #[inline]
     fn encode(&self, w: &mut Writer) {
         self.0.encode(w);
     }
 
+    #[inline]
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         i64::decode(r).map(Self)
     }
@@ -162,6 +199,7 @@ impl Wire for UnixTime {
 impl Wire for Option<String> {
     const KIND: &'static str = "str";
 
+    #[inline]
     fn encode(&self, w: &mut Writer) {
         text::encode(self.as_deref(), w);
     }
@@ -325,7 +363,7 @@ impl<T: Wire> Wire for Box<T> {
     }
 
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        T::decode(r).map(Self::new)
+        T::boxed(r)
     }
 
     fn view(&self, v: &mut dyn Visitor) {

@@ -29,6 +29,7 @@ mod release;
 pub mod sack;
 mod sample;
 mod schema;
+mod shared;
 pub mod stream;
 pub mod text;
 pub mod token;
@@ -58,9 +59,10 @@ pub use registry::{Message, Registered, Registry};
 pub use release::{Release, Unsupported};
 pub use sample::Gen;
 pub use schema::Schema;
+pub use shared::Text;
 pub use trace::{Content, Part};
 pub use value::Value;
 pub use view::{Json, Visitor};
 pub use wire::{
-    Codec, Counted, FieldInfo, Record, Wire, count_of, predicate, schema_like, skip_like,
+    Codec, Counted, FieldInfo, Fixed, Record, Wire, count_of, predicate, schema_like, skip_like,
 };

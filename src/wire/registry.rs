@@ -49,6 +49,9 @@ impl<M> Registered<M> {
     }
 }
 
+/// Memory that a body is given before it is written, in bytes: enough for a submission.
+const BODY_ROOM_BYTES: usize = 4 << 10;
+
 /// What every set of messages offers, for tests, tools and documents that go through them all.
 pub trait Registry: Clone + Debug + PartialEq + Sized + 'static {
     /// Every registered message.
@@ -76,7 +79,7 @@ pub trait Registry: Clone + Debug + PartialEq + Sized + 'static {
 
     /// The body's bytes in a release.
     fn to_bytes(&self, release: Release) -> Vec<u8> {
-        let mut w = Writer::new(release);
+        let mut w = Writer::with_room(release, BODY_ROOM_BYTES);
         self.encode(&mut w);
         w.into_bytes()
     }

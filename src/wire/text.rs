@@ -3,7 +3,8 @@
 
 use std::ffi::CStr;
 
-use crate::{DecodeError, Fault, Reader, Writer};
+use crate::shared::put_short;
+use crate::{DecodeError, Fault, Reader, Text, Writer};
 
 /// A byte `b` (0x80 or above) that is not part of valid UTF-8 becomes the character `ESCAPE + b`,
 /// at the very end of the last private-use plane.
@@ -20,38 +21,84 @@ pub(crate) fn encode(text: Option<&str>, w: &mut Writer) {
         w.u32(0);
         return;
     };
-    let text = match text.as_bytes().contains(&0) {
-        true => text.split('\0').next().unwrap_or_default(),
-        false => text,
-    };
-    if text.as_bytes().contains(&ESCAPE_LEAD) {
-        let bytes = to_bytes(text);
-        w.count(bytes.len() + 1);
-        w.raw(&bytes);
+    if is_plain(text.as_bytes()) {
+        w.terminated(text.as_bytes());
     } else {
-        w.count(text.len() + 1);
-        w.raw(text.as_bytes());
+        encode_odd(text, w);
     }
-    w.u8(0);
+}
+
+#[cold]
+fn encode_odd(text: &str, w: &mut Writer) {
+    let text = text.split('\0').next().unwrap_or_default();
+    if text.as_bytes().contains(&ESCAPE_LEAD) {
+        w.terminated(&to_bytes(text));
+    } else {
+        w.terminated(text.as_bytes());
+    }
+}
+
+const WORD_BYTES: usize = size_of::<u64>();
+/// The lowest bit of every byte of a word.
+const LOW_BITS: u64 = u64::MAX / 0xff;
+/// The highest bit of every byte of a word.
+const HIGH_BITS: u64 = LOW_BITS << 7;
+
+/// Whether every byte is ASCII and none is NUL: text that is the same here and on the wire.
+#[inline]
+pub(crate) fn is_plain(bytes: &[u8]) -> bool {
+    // Of a byte from 1 to 127 neither it nor its predecessor has the highest bit; the lowest byte
+    // of a word that is something else always shows it.
+    let odd = |word: u64| (word | word.wrapping_sub(LOW_BITS)) & HIGH_BITS;
+    let (words, rest) = bytes.as_chunks::<WORD_BYTES>();
+    let mut seen = words.iter().fold(0, |seen, word| seen | odd(u64::from_ne_bytes(*word)));
+    match bytes.last_chunk() {
+        Some(last) => seen |= odd(u64::from_ne_bytes(*last)),
+        None => {
+            let word = rest.iter().fold(LOW_BITS, |word, byte| word << 8 | u64::from(*byte));
+            seen |= odd(word);
+        }
+    }
+    seen == 0
+}
+
+/// The bytes of a string on the wire without its final NUL; `None` for an absent one.
+#[inline]
+pub(crate) fn body<'a>(r: &mut Reader<'a>) -> Result<Option<&'a [u8]>, DecodeError> {
+    match r.block()?.split_last() {
+        None => Ok(None),
+        Some((0, body)) => Ok(Some(body)),
+        Some(_) => Err(r.fault(Fault::Unterminated)),
+    }
 }
 
 /// Reads what `encode` writes.
 pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Option<String>, DecodeError> {
-    let block = r.block()?;
-    if block.is_empty() {
-        return Ok(None);
+    Ok(body(r)?.map(|body| from_bytes(until_nul(body))))
+}
+
+/// The same as a text that stands in place or shares the reader's pool, if it can.
+pub(crate) fn fill_shared(slot: &mut Option<Text>, r: &mut Reader<'_>) -> Result<(), DecodeError> {
+    let Some(body) = body(r)? else {
+        *slot = None;
+        return Ok(());
+    };
+    if !is_plain(body) {
+        *slot = Some(from_bytes(until_nul(body)).into());
+    } else if !put_short(body, slot) {
+        *slot = Some(r.pooled(body.len()));
     }
-    if block.last() != Some(&0) {
-        return Err(r.fault(Fault::Unterminated));
-    }
-    let text = CStr::from_bytes_until_nul(block).map_or(block, CStr::to_bytes);
-    Ok(Some(from_bytes(text)))
+    Ok(())
+}
+
+fn until_nul(body: &[u8]) -> &[u8] {
+    CStr::from_bytes_until_nul(body).map_or(body, CStr::to_bytes)
 }
 
 /// Any bytes as text, reversibly.
 pub fn from_bytes(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
-        Ok(text) if !bytes.contains(&ESCAPE_LEAD) => text.to_owned(),
+        Ok(text) if is_plain(bytes) || !bytes.contains(&ESCAPE_LEAD) => text.to_owned(),
         _ => escaped(bytes),
     }
 }

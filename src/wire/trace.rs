@@ -225,7 +225,11 @@ impl Reader<'_> {
     pub(crate) fn list<T: Wire>(&mut self, count: usize) -> Result<Vec<T>, DecodeError> {
         let room = (self.left() * ROOM_FACTOR) / std::mem::size_of::<T>().max(1);
         let mut list = Vec::with_capacity(count.min(room));
-        for _ in 0..count {
+        let before = self.left();
+        while list.len() < count {
+            if list.len() == list.capacity() {
+                list.reserve_exact(self.more(&list, before).min(count - list.len()));
+            }
             if self.is_traced() {
                 list.push(self.element()?);
             } else {
@@ -233,6 +237,14 @@ impl Reader<'_> {
             }
         }
         Ok(list)
+    }
+
+    /// For how many more elements a full list makes room, judged by what its elements took so far
+    /// of the bytes left `before`. At least as many as it has, so that it seldom moves.
+    #[cold]
+    fn more<T>(&self, list: &[T], before: usize) -> usize {
+        let taken = (before - self.left()).max(1);
+        (self.left() * list.len() / taken).max(list.len()).max(1)
     }
 
     /// Reads and announces a field that is a list whose count stands elsewhere. The count must have

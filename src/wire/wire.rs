@@ -30,6 +30,12 @@ pub trait Wire: Sized {
         Ok(())
     }
 
+    /// Reads the value into memory of its own.
+    #[inline]
+    fn boxed(r: &mut Reader<'_>) -> Result<Box<Self>, DecodeError> {
+        Self::decode(r).map(Box::new)
+    }
+
     /// Shows the value to a visitor.
     fn view(&self, v: &mut dyn Visitor);
 
@@ -41,6 +47,19 @@ pub trait Wire: Sized {
         let _ = release;
         s.kind(Self::KIND);
     }
+}
+
+/// A kind that takes the same bytes in every release. Its derived neighbours are read and written
+/// as one run.
+pub trait Fixed: Copy {
+    /// Bytes on the wire.
+    const WIDTH: usize;
+
+    /// Puts the value at the start of a run, which must have the room; gives the rest.
+    fn put(self, run: &mut [u8]) -> &mut [u8];
+
+    /// Gets the value from the start of a run, which must have the bytes; gives the rest.
+    fn get<'a>(&mut self, run: &'a [u8]) -> &'a [u8];
 }
 
 /// An encoding of `T` other than its own, named by `#[wire(as_ = …)]`.

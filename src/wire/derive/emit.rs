@@ -79,6 +79,14 @@ pub(crate) fn all(declaration: &Declaration) -> TokenStream {
                 }
             }
 
+            fn boxed(
+                r: &mut ::flurm_wire::Reader<'_>,
+            ) -> ::core::result::Result<::std::boxed::Box<Self>, ::flurm_wire::DecodeError> {
+                let mut this = <::std::boxed::Box<Self> as ::core::default::Default>::default();
+                <Self as ::flurm_wire::Wire>::fill(&mut this, r)?;
+                ::core::result::Result::Ok(this)
+            }
+
             fn view(&self, v: &mut dyn ::flurm_wire::Visitor) {
                 v.record_begin(#text);
                 #(#view)*

@@ -3,7 +3,7 @@
 
 use super::SelectJobInfo;
 use super::codec::{Flag255, U16Until, UnlessNoVal, V22_05};
-use crate::{Bits, NO_VAL, NO_VAL16, Release, StepId, UnixTime, Wire};
+use crate::{Bits, NO_VAL, NO_VAL16, Release, StepId, Text, UnixTime, Wire};
 
 /// A job as listings show it, for the detailed view too. Part of 2004.
 #[derive(Clone, Debug, PartialEq, Wire)]
@@ -37,70 +37,70 @@ use crate::{Bits, NO_VAL, NO_VAL16, Release, StepId, UnixTime, Wire};
 pub struct JobInfo {
     #[wire(since = V25_11)]
     pub step_id: StepId,
-    pub account: Option<String>,
-    pub admin_comment: Option<String>,
-    pub alloc_node: Option<String>,
+    pub account: Option<Text>,
+    pub admin_comment: Option<Text>,
+    pub alloc_node: Option<Text>,
     pub alloc_sid: u32,
     pub array_job_id: u32,
     #[wire(default = NO_VAL)]
     pub array_task_id: u32,
     pub assoc_id: u32,
-    pub batch_features: Option<String>,
+    pub batch_features: Option<Text>,
     pub batch_flag: u16,
-    pub batch_host: Option<String>,
+    pub batch_host: Option<Text>,
     pub bitflags: u64,
-    pub burst_buffer: Option<String>,
-    pub burst_buffer_state: Option<String>,
+    pub burst_buffer: Option<Text>,
+    pub burst_buffer_state: Option<Text>,
     pub billable_tres: f64,
-    pub comment: Option<String>,
-    pub container: Option<String>,
+    pub comment: Option<Text>,
+    pub container: Option<Text>,
     #[wire(since = V23_02)]
-    pub container_id: Option<String>,
+    pub container_id: Option<Text>,
     #[wire(since = V26_05)]
-    pub container_type: Option<String>,
-    pub cpus_per_tres: Option<String>,
+    pub container_type: Option<Text>,
+    pub cpus_per_tres: Option<Text>,
     pub deadline: UnixTime,
     pub delay_boot: u32,
     pub derived_ec: u32,
     pub exit_code: u32,
     #[wire(since = V23_02)]
-    pub extra: Option<String>,
+    pub extra: Option<Text>,
     /// The same as `container`: these releases send it twice.
     #[wire(until = V24_05)]
-    pub container_again: Option<String>,
+    pub container_again: Option<Text>,
     #[wire(since = V23_02)]
-    pub failed_node: Option<String>,
+    pub failed_node: Option<Text>,
     /// Whether the job is shared with a federation.
     #[wire(since = V24_11)]
     pub has_fed: bool,
     #[wire(when = Self::has_fed)]
-    pub fed_origin_str: Option<String>,
+    pub fed_origin_str: Option<Text>,
     #[wire(when = Self::has_fed)]
     pub fed_siblings_active: u64,
     #[wire(when = Self::has_fed)]
-    pub fed_siblings_active_str: Option<String>,
+    pub fed_siblings_active_str: Option<Text>,
     #[wire(when = Self::has_fed)]
     pub fed_siblings_viable: u64,
     #[wire(when = Self::has_fed)]
-    pub fed_siblings_viable_str: Option<String>,
-    pub gres_total: Option<String>,
+    pub fed_siblings_viable_str: Option<Text>,
+    pub gres_total: Option<Text>,
     pub group_id: u32,
     pub het_job_id: u32,
-    pub het_job_id_set: Option<String>,
+    pub het_job_id_set: Option<Text>,
     pub het_job_offset: u32,
     #[wire(until = V25_05, default = NO_VAL)]
     pub job_id: u32,
     pub job_state: u32,
     pub last_sched_eval: UnixTime,
-    pub licenses: Option<String>,
+    pub licenses: Option<Text>,
     #[wire(since = V25_05)]
-    pub licenses_allocated: Option<String>,
+    pub licenses_allocated: Option<Text>,
     pub mail_type: u16,
-    pub mail_user: Option<String>,
-    pub mcs_label: Option<String>,
-    pub mem_per_tres: Option<String>,
-    pub name: Option<String>,
-    pub network: Option<String>,
+    pub mail_user: Option<Text>,
+    pub mcs_label: Option<Text>,
+    pub mem_per_tres: Option<Text>,
+    pub name: Option<Text>,
+    pub network: Option<Text>,
     pub preempt_time: UnixTime,
     pub pre_sus_time: UnixTime,
     pub priority: u32,
@@ -111,34 +111,34 @@ pub struct JobInfo {
     pub restart_cnt: u16,
     #[wire(until = V24_05)]
     pub show_flags: u16,
-    pub resv_name: Option<String>,
+    pub resv_name: Option<Text>,
     #[wire(since = V24_05)]
-    pub resv_ports: Option<String>,
-    pub selinux_context: Option<String>,
+    pub resv_ports: Option<Text>,
+    pub selinux_context: Option<Text>,
     pub site_factor: u32,
     pub start_protocol_ver: u16,
-    pub state_desc: Option<String>,
+    pub state_desc: Option<Text>,
     #[wire(as_ = U16Until<{ V22_05 }>)]
     pub state_reason: u32,
     /// Always 0 in 24.05.
     #[wire(until = V24_05)]
     pub power_flags: u8,
     pub suspend_time: UnixTime,
-    pub system_comment: Option<String>,
+    pub system_comment: Option<Text>,
     pub time_min: u32,
-    pub tres_bind: Option<String>,
-    pub tres_alloc_str: Option<String>,
-    pub tres_req_str: Option<String>,
-    pub tres_freq: Option<String>,
-    pub tres_per_job: Option<String>,
-    pub tres_per_node: Option<String>,
-    pub tres_per_socket: Option<String>,
-    pub tres_per_task: Option<String>,
+    pub tres_bind: Option<Text>,
+    pub tres_alloc_str: Option<Text>,
+    pub tres_req_str: Option<Text>,
+    pub tres_freq: Option<Text>,
+    pub tres_per_job: Option<Text>,
+    pub tres_per_node: Option<Text>,
+    pub tres_per_socket: Option<Text>,
+    pub tres_per_task: Option<Text>,
     pub user_id: u32,
-    pub user_name: Option<String>,
+    pub user_name: Option<Text>,
     pub wait4switch: u32,
-    pub wckey: Option<String>,
-    pub array_task_str: Option<String>,
+    pub wckey: Option<Text>,
+    pub array_task_str: Option<Text>,
     pub array_max_tasks: u32,
     pub time_limit: u32,
     pub start_time: UnixTime,
@@ -146,17 +146,17 @@ pub struct JobInfo {
     #[wire(since = V24_05)]
     pub priority_array: Vec<u32>,
     #[wire(since = V24_05)]
-    pub priority_array_names: Option<String>,
-    pub cluster: Option<String>,
-    pub nodes: Option<String>,
-    pub sched_nodes: Option<String>,
-    pub partition: Option<String>,
-    pub qos: Option<String>,
+    pub priority_array_names: Option<Text>,
+    pub cluster: Option<Text>,
+    pub nodes: Option<Text>,
+    pub sched_nodes: Option<Text>,
+    pub partition: Option<Text>,
+    pub qos: Option<Text>,
     pub preemptable_time: UnixTime,
     #[wire(as_ = UnlessNoVal)]
     pub job_resrcs: Option<JobResources>,
     /// One text for each allocated node.
-    pub gres_detail_str: Vec<Option<String>>,
+    pub gres_detail_str: Vec<Option<Text>>,
     /// Nodes as positions in the listing of nodes.
     pub node_inx: Option<Bits>,
     #[wire(until = V22_05)]
@@ -172,7 +172,7 @@ pub struct JobInfo {
     #[wire(when = Self::has_details)]
     pub eligible_time: UnixTime,
     #[wire(when = Self::has_details)]
-    pub cluster_features: Option<String>,
+    pub cluster_features: Option<Text>,
     #[wire(when = Self::has_details)]
     pub cpu_freq_gov: u32,
     #[wire(when = Self::has_details)]
@@ -180,7 +180,7 @@ pub struct JobInfo {
     #[wire(when = Self::has_details)]
     pub cpu_freq_min: u32,
     #[wire(when = Self::has_details)]
-    pub dependency: Option<String>,
+    pub dependency: Option<Text>,
     #[wire(since = V23_02, when = Self::has_details)]
     pub job_size_str: Option<Bits>,
     #[wire(when = Self::has_details)]
@@ -196,15 +196,15 @@ pub struct JobInfo {
     #[wire(when = Self::has_details)]
     pub submit_time: UnixTime,
     #[wire(when = Self::has_details)]
-    pub work_dir: Option<String>,
+    pub work_dir: Option<Text>,
     #[wire(when = Self::has_details)]
-    pub features: Option<String>,
+    pub features: Option<Text>,
     #[wire(when = Self::has_details)]
-    pub prefer: Option<String>,
+    pub prefer: Option<Text>,
     #[wire(when = Self::has_details)]
-    pub command: Option<String>,
+    pub command: Option<Text>,
     #[wire(since = V25_11, when = Self::has_details)]
-    pub submit_line: Option<String>,
+    pub submit_line: Option<Text>,
     #[wire(when = Self::has_details)]
     pub num_cpus: u32,
     #[wire(when = Self::has_details)]
@@ -222,7 +222,7 @@ pub struct JobInfo {
     #[wire(since = V26_05, when = Self::has_details)]
     pub oversubscribe: u16,
     #[wire(when = Self::has_details)]
-    pub cronspec: Option<String>,
+    pub cronspec: Option<Text>,
     #[wire(since = V26_05, when = Self::has_details)]
     pub mem_update_delay: u16,
     #[wire(since = V26_05, when = Self::has_details)]
@@ -235,13 +235,13 @@ pub struct JobInfo {
     pub pn_min_tmp_disk: u32,
     #[wire(since = V24_11)]
     pub oom_kill_step: u16,
-    pub req_nodes: Option<String>,
+    pub req_nodes: Option<Text>,
     pub req_node_inx: Option<Bits>,
-    pub exc_nodes: Option<String>,
+    pub exc_nodes: Option<Text>,
     pub exc_node_inx: Option<Bits>,
-    pub std_err: Option<String>,
-    pub std_in: Option<String>,
-    pub std_out: Option<String>,
+    pub std_err: Option<Text>,
+    pub std_in: Option<Text>,
+    pub std_out: Option<Text>,
     /// Socket and core constraints, if there are any.
     #[wire(as_ = Flag255)]
     pub mc: Option<MultiCore>,
@@ -283,7 +283,7 @@ pub struct JobResources {
     #[wire(since = V24_11)]
     pub next_step_node_inx: u32,
     pub node_req: u32,
-    pub nodes: Option<String>,
+    pub nodes: Option<Text>,
     pub whole_node: u8,
     pub threads_per_core: u16,
     pub cr_type: u16,

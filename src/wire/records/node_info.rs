@@ -2,21 +2,21 @@
 #![expect(missing_docs, reason = "fields carry Slurm's own names")]
 
 use super::SELECT_CONS_TRES;
-use crate::{UnixTime, Wire};
+use crate::{Text, UnixTime, Wire};
 
 /// A node as listings show it. Part of 2008.
 #[derive(Clone, Debug, PartialEq, Wire)]
 pub struct NodeInfo {
-    pub name: Option<String>,
-    pub node_hostname: Option<String>,
-    pub node_addr: Option<String>,
-    pub bcast_address: Option<String>,
+    pub name: Option<Text>,
+    pub node_hostname: Option<Text>,
+    pub node_addr: Option<Text>,
+    pub bcast_address: Option<Text>,
     #[wire(since = V25_05)]
     pub cert_flags: u16,
     pub port: u16,
     pub next_state: u32,
     pub node_state: u32,
-    pub version: Option<String>,
+    pub version: Option<Text>,
     pub cpus: u16,
     pub boards: u16,
     pub sockets: u16,
@@ -25,13 +25,13 @@ pub struct NodeInfo {
     pub real_memory: u64,
     pub tmp_disk: u32,
     #[wire(since = V24_05)]
-    pub gpu_spec: Option<String>,
-    pub mcs_label: Option<String>,
+    pub gpu_spec: Option<Text>,
+    pub mcs_label: Option<Text>,
     pub owner: u32,
     pub core_spec_cnt: u16,
     pub cpu_bind: u32,
     pub mem_spec_limit: u64,
-    pub cpu_spec_list: Option<String>,
+    pub cpu_spec_list: Option<Text>,
     pub cpus_efctv: u16,
     pub cpu_load: u32,
     pub free_mem: u64,
@@ -56,33 +56,33 @@ pub struct NodeInfo {
     #[wire(since = V25_05)]
     pub alloc_memory: u64,
     #[wire(since = V25_05)]
-    pub alloc_tres_fmt_str: Option<String>,
-    pub arch: Option<String>,
-    pub features: Option<String>,
-    pub features_act: Option<String>,
-    pub gres: Option<String>,
-    pub gres_drain: Option<String>,
-    pub gres_used: Option<String>,
-    pub os: Option<String>,
-    pub comment: Option<String>,
-    pub extra: Option<String>,
+    pub alloc_tres_fmt_str: Option<Text>,
+    pub arch: Option<Text>,
+    pub features: Option<Text>,
+    pub features_act: Option<Text>,
+    pub gres: Option<Text>,
+    pub gres_drain: Option<Text>,
+    pub gres_used: Option<Text>,
+    pub os: Option<Text>,
+    pub comment: Option<Text>,
+    pub extra: Option<Text>,
     #[wire(since = V23_11)]
-    pub instance_id: Option<String>,
+    pub instance_id: Option<Text>,
     #[wire(since = V23_11)]
-    pub instance_type: Option<String>,
+    pub instance_type: Option<Text>,
     #[wire(since = V25_11)]
-    pub parameters: Option<String>,
-    pub reason: Option<String>,
+    pub parameters: Option<Text>,
+    pub reason: Option<Text>,
     pub energy: Energy,
     #[wire(until = V23_11)]
     pub ext_sensors: ExtSensors,
     #[wire(until = V23_11)]
     pub power: PowerCap,
-    pub tres_fmt_str: Option<String>,
+    pub tres_fmt_str: Option<Text>,
     #[wire(since = V23_02)]
-    pub resv_name: Option<String>,
+    pub resv_name: Option<Text>,
     #[wire(since = V25_05)]
-    pub topology_str: Option<String>,
+    pub topology_str: Option<Text>,
 }
 
 /// Energy that a node has used.
@@ -120,6 +120,6 @@ pub struct SelectNodeInfo {
     pub plugin_id: u32,
     pub alloc_cpus: u16,
     pub alloc_memory: u64,
-    pub tres_alloc_fmt_str: Option<String>,
+    pub tres_alloc_fmt_str: Option<Text>,
     pub tres_alloc_weighted: f64,
 }

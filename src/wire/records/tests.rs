@@ -152,7 +152,7 @@ fn hidden_nodes_count_but_have_no_record() {
     assert_eq!(bytes[..4], [0, 0, 0, 2]);
     let back: NodeInfoMsg = decode(Release::V24_11, &bytes).unwrap();
     let positions: Vec<_> = back.positions().map(|(at, node)| (at, node.name.clone())).collect();
-    assert_eq!(positions, [(1, Some("n2".to_owned()))]);
+    assert_eq!(positions, [(1, Some("n2".into()))]);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! partitions debug, long (n2 only, 60 minutes) and hid. Between Debian's releases, the daemon of
 //! the next newer one answered in the older release's layout.
 
+use std::ops::Deref;
 use std::path::Path;
 
 use flurm_wire::frame::{self, LENGTH_BYTES};
@@ -33,7 +34,7 @@ fn message(release: Release, native: &str, answered: &str) -> Message {
     parts.message().expect("a registered message")
 }
 
-fn text(value: &Option<String>) -> &str {
+fn text(value: &Option<impl Deref<Target = str>>) -> &str {
     value.as_deref().unwrap_or("(null)")
 }
 
@@ -120,7 +121,7 @@ fn a_hidden_node_keeps_its_place() {
         };
         let named = |(at, node): (u32, &NodeInfo)| (at, node.name.clone());
         let places: Vec<_> = listing.positions().map(named).collect();
-        let n1 = (0, Some("n1".to_owned()));
+        let n1 = (0, Some("n1".into()));
         match release {
             Release::V22_05 => assert_eq!(places, [n1, (1, None)], "{release}"),
             _ => assert_eq!(places, [n1], "{release}"),

@@ -6,6 +6,8 @@
 
 mod captured;
 
+use std::ops::Deref;
+
 use captured::read;
 use flurm_wire::records::{Credential, CredentialBody, LaunchTasks, SbcastCredential, StepCreated};
 use flurm_wire::token;
@@ -31,7 +33,7 @@ fn body_of(release: Release, credential: &Credential) -> CredentialBody {
     credential.body(release).unwrap_or_else(|| panic!("{release}: no credential")).into_owned()
 }
 
-fn text(value: &Option<String>) -> &str {
+fn text(value: &Option<impl Deref<Target = str>>) -> &str {
     value.as_deref().unwrap_or("(null)")
 }
 

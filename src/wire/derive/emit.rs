@@ -4,16 +4,26 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use crate::parse::{Declaration, Field, Order, RELEASES, Range};
+use crate::run;
 
 const LAST: usize = RELEASES.len() - 1;
 
 /// All generated items.
 pub(crate) fn all(declaration: &Declaration) -> TokenStream {
     let name = &declaration.name;
-    let encode = by_order(declaration, encode_field);
-    let fill = by_order(declaration, fill_field);
-    let trace = by_order(declaration, trace_field);
-    let schema = by_order(declaration, schema_field);
+    let encode = by_order(declaration, |fields| run::in_runs(fields, run::encode, encode_field));
+    let fill = by_order(declaration, |fields| {
+        run::in_runs(
+            fields,
+            |run| run::fill(declaration, run),
+            |field| fill_field(declaration, field),
+        )
+    });
+    let trace = by_order(declaration, |fields| {
+        fields.iter().map(|field| trace_field(declaration, field)).collect()
+    });
+    let schema =
+        by_order(declaration, |fields| fields.iter().map(|field| schema_field(field)).collect());
     let view = declaration.fields.iter().map(view_field);
     let sample = sample_body(declaration);
     let defaults = declaration.fields.iter().map(|field| {
@@ -109,17 +119,17 @@ pub(crate) fn all(declaration: &Declaration) -> TokenStream {
 /// The statements for every field, in the order that the release at hand uses.
 fn by_order(
     declaration: &Declaration,
-    statement: fn(&Declaration, &Field) -> TokenStream,
+    statements: impl Fn(&[&Field]) -> TokenStream,
 ) -> TokenStream {
-    let of = |index: &usize| statement(declaration, &declaration.fields[*index]);
     let special = declaration.orders.iter().map(|Order { range, fields }| {
         let condition = range_condition(*range).unwrap_or_else(|| quote!(true));
-        let statements = fields.iter().map(of);
-        quote!(if #condition { #(#statements)* } else)
+        let fields: Vec<&Field> = fields.iter().map(|at| &declaration.fields[*at]).collect();
+        let statements = statements(&fields);
+        quote!(if #condition { #statements } else)
     });
-    let declared: Vec<usize> = (0..declaration.fields.len()).collect();
-    let statements = declared.iter().map(of);
-    quote!(#(#special)* { #(#statements)* })
+    let declared: Vec<&Field> = declaration.fields.iter().collect();
+    let statements = statements(&declared);
+    quote!(#(#special)* { #statements })
 }
 
 fn release(index: usize) -> TokenStream {
@@ -139,7 +149,7 @@ fn range_condition(range: Range) -> Option<TokenStream> {
     }
 }
 
-fn guarded(field: &Field, with_when: bool, statement: TokenStream) -> TokenStream {
+pub(crate) fn guarded(field: &Field, with_when: bool, statement: TokenStream) -> TokenStream {
     let mut guarded = statement;
     if let Some(when) = field.when.as_ref().filter(|_| with_when) {
         guarded = quote!(if ::flurm_wire::predicate(#when, &*this, release) { #guarded });
@@ -150,7 +160,7 @@ fn guarded(field: &Field, with_when: bool, statement: TokenStream) -> TokenStrea
     }
 }
 
-fn encode_field(_: &Declaration, field: &Field) -> TokenStream {
+fn encode_field(field: &Field) -> TokenStream {
     let (name, kind) = (&field.name, &field.kind);
     let statement = match (&field.constant, &field.codec, &field.count) {
         (Some(constant), _, _) => quote!(::flurm_wire::Wire::encode(&(#constant), w);),
@@ -177,7 +187,7 @@ fn place_of(declaration: &Declaration, field: &Field) -> String {
 }
 
 /// Reads a field without a trace.
-fn fill_field(declaration: &Declaration, field: &Field) -> TokenStream {
+pub(crate) fn fill_field(declaration: &Declaration, field: &Field) -> TokenStream {
     let (name, kind) = (&field.name, &field.kind);
     let place = place_of(declaration, field);
     let within = quote!(.map_err(|error| error.within(#place))?);
@@ -227,7 +237,7 @@ fn trace_field(declaration: &Declaration, field: &Field) -> TokenStream {
     guarded(field, true, quote!(this.#name = #read.map_err(|error| error.within(#place))?;))
 }
 
-fn schema_field(_: &Declaration, field: &Field) -> TokenStream {
+fn schema_field(field: &Field) -> TokenStream {
     let (name, kind) = (field.text(), &field.kind);
     let schema = match (&field.constant, &field.codec, &field.count) {
         (Some(constant), _, _) => quote!(::flurm_wire::schema_like(|| #constant, release, s)),

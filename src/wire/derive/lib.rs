@@ -59,6 +59,7 @@
 
 mod emit;
 mod parse;
+mod run;
 
 use proc_macro::TokenStream;
 

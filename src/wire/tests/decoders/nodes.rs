@@ -87,7 +87,7 @@ const SSTAT: &[&str] = &[
 
 /// A cluster's only node, for those who ask about something else.
 pub(crate) fn known_nodes() -> Message {
-    let node = r::NodeInfo { name: Some("n1".to_owned()), ..Default::default() };
+    let node = r::NodeInfo { name: Some("n1".into()), ..Default::default() };
     Message::ResponseNodeInfo(r::NodeInfoMsg { nodes: vec![node], ..Default::default() })
 }
 

@@ -245,12 +245,17 @@ impl Subject<'_> {
                 about.named = self.is_named(*job);
                 self.tell_kill(*signal, *flags, about);
             }
+            Command::Suspend { job, .. } => {
+                about.named = self.is_named(*job);
+                about.kind = "suspend";
+            }
             Command::OfTasks { array, act, .. } => {
                 about.named = self.is_named(*array);
                 match act {
                     TaskAct::Update(changes) => self.tell_changes(changes, about),
                     TaskAct::Requeue(flags) => tell_requeue(*flags, about),
                     TaskAct::Kill { signal, flags } => self.tell_kill(*signal, *flags, about),
+                    TaskAct::Suspend { .. } => about.kind = "suspend",
                 }
             }
             Command::AllocationOver { job, .. } => {

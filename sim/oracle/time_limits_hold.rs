@@ -32,7 +32,7 @@ impl Oracle for TimeLimitsHold {
                 Effect::Wanted { key, time_limit_min: Some(minutes), .. } => {
                     limits.insert(key, u64::from(*minutes) * 60 * SECOND);
                 }
-                Effect::Ordering(Order::TimeLimit(job, _)) => {
+                Effect::Ordering(Order::TimeLimit(job, _) | Order::SuspendJob(job)) => {
                     changed.insert(*job);
                 }
                 Effect::Started(process) if !process.left_behind => {

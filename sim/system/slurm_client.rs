@@ -9,7 +9,7 @@ use flurm_host::munge::{Munge, SOCKET_DEFAULT, UID_ANY};
 use flurm_rt::{Addr, AsyncRuntime, Env, Net};
 use flurm_wire::hash::{HashKind, hash_block};
 use flurm_wire::messages::{
-    CompleteJobAllocation, InfoRequest, JobAllocInfo, JobInfoRequest, JobStepKill, Requeue,
+    CompleteJobAllocation, InfoRequest, JobAllocInfo, JobInfoRequest, JobStepKill, Requeue, Suspend,
 };
 use flurm_wire::records::{DeletePartition, JobDesc, UpdateNode, UpdatePartition};
 use flurm_wire::{
@@ -29,6 +29,9 @@ const CONNECT_MAX: Duration = Duration::from_secs(2);
 const NODE_STATE_DOWN: u32 = 1;
 const NODE_STATE_RESUME: u32 = 1 << 8;
 const NODE_STATE_DRAIN: u32 = 1 << 9;
+/// What `scontrol suspend` and `scontrol resume` send (slurm.h, `suspend_opts`).
+const SUSPEND_JOB: u16 = 0;
+const RESUME_JOB: u16 = 1;
 /// `--kill-on-invalid-dep` (slurm.h).
 const KILL_INV_DEP: u64 = 1 << 0;
 /// A port that no client listens on.
@@ -167,6 +170,13 @@ fn order_message(order: &Order) -> Message {
             ..UpdateNode::default()
         }))
     };
+    let suspend = |id: u32, op: u16| {
+        Message::RequestSuspend(Suspend {
+            job: JobRef(StepId::job(flurm_wire::NO_VAL)),
+            op,
+            job_id_str: Some(id.to_string()),
+        })
+    };
     let update = |desc: JobDesc| Message::RequestUpdateJob(Box::new(desc));
     match order {
         Order::Hold(id) => update(JobDesc { priority: 0, ..job(*id) }),
@@ -178,6 +188,8 @@ fn order_message(order: &Order) -> Message {
             job_id_str: Some(id.to_string()),
             flags: 0,
         }),
+        Order::SuspendJob(id) => suspend(*id, SUSPEND_JOB),
+        Order::ResumeJob(id) => suspend(*id, RESUME_JOB),
         Order::Drain(name) => node(name, NODE_STATE_DRAIN),
         Order::Resume(name) => node(name, NODE_STATE_RESUME),
         Order::Down(name) => node(name, NODE_STATE_DOWN),

@@ -15,6 +15,7 @@ mod submission;
 mod submit_related;
 mod submit_twice;
 mod submit_with_retry;
+mod suspend_jobs;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -115,6 +116,7 @@ kinds! {
     "mend_nodes" => mend_nodes::MendNodes,
     "run_steps" => run_steps::RunSteps,
     "operate" => operate::Operate,
+    "suspend_jobs" => suspend_jobs::SuspendJobs,
     "partitions_come_and_go" => partitions::PartitionsComeAndGo,
 }
 

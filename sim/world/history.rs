@@ -94,6 +94,10 @@ pub enum Order {
     Priority(u32, u32),
     /// `scontrol update job TimeLimit=`, in minutes.
     TimeLimit(u32, u32),
+    /// `scontrol suspend`.
+    SuspendJob(u32),
+    /// `scontrol resume`.
+    ResumeJob(u32),
     /// `scontrol update node State=DRAIN`.
     Drain(String),
     /// `scontrol update node State=RESUME`.
@@ -118,6 +122,8 @@ impl Order {
             | Self::Release(job)
             | Self::Requeue(job)
             | Self::Priority(job, _)
+            | Self::SuspendJob(job)
+            | Self::ResumeJob(job)
             | Self::TimeLimit(job, _) => Some(*job),
             Self::Drain(_)
             | Self::Resume(_)

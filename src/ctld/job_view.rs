@@ -6,7 +6,7 @@ use flurm_wire::records::{JobInfo, MultiCore};
 use flurm_wire::{NO_VAL, NO_VAL16, Release, StepId, Text, UnixTime};
 
 use crate::submit::NICE_OFFSET;
-use crate::tables::{Tables, given, limit, memory, tres, unix};
+use crate::tables::{Tables, given, limit, memory, seconds, tres, unix};
 
 /// Slurm shows an unlimited job's end one year after its start.
 const UNLIMITED_RUN: Span = Span::secs(365 * 24 * 3600);
@@ -83,9 +83,11 @@ impl Tables<'_> {
     }
 
     fn priority(&self, job: &Job) -> u32 {
-        match job.hold {
-            Hold::None => job.priority,
-            Hold::User | Hold::Admin => 0,
+        match (job.hold, job.base) {
+            // Slurm keeps the one that was suspended by hand from going on by itself.
+            (Hold::None, JobBase::Suspended) => 0,
+            (Hold::None, _) => job.priority,
+            (Hold::User | Hold::Admin, _) => 0,
         }
     }
 
@@ -96,6 +98,7 @@ impl Tables<'_> {
         info.accrue_time = unix(job.accrue);
         info.start_time = unix(job.start.or_else(|| self.expected_start(job)));
         info.suspend_time = unix(job.suspend);
+        info.pre_sus_time = UnixTime(seconds(job.ran_before()));
         info.preempt_time = unix(job.preempt);
         info.last_sched_eval = unix(job.last_sched);
         info.deadline = unix(spec.deadline);
@@ -105,7 +108,8 @@ impl Tables<'_> {
             (Some(end), _, _) => Some(end),
             (None, Some(start), Limit::Unlimited) => Some(start + UNLIMITED_RUN),
             (None, Some(start), Limit::Max(minutes)) => {
-                Some(start + Span::secs(u64::from(minutes) * 60))
+                let counted = job.suspend.map_or(start, |last| last - job.ran_before());
+                Some(counted + Span::secs(u64::from(minutes) * 60))
             }
             (None, None, _) => None,
         };

@@ -25,6 +25,7 @@ mod silence;
 mod step_answer;
 mod steps;
 mod submit;
+mod suspend;
 mod tables;
 mod target;
 mod update;
@@ -41,6 +42,7 @@ pub use requests::{
 pub use silence::Silence;
 pub use step_answer::attempt_of;
 pub use submit::{Submitter, batch_job, owner_uid};
+pub use suspend::SuspendOrder;
 pub use tables::Tables;
 
 #[cfg(test)]

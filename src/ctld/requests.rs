@@ -168,6 +168,8 @@ pub fn audit(event: &Event) -> Option<String> {
         Event::JobSubmitted(job) => Some(format!("job {job} submitted")),
         Event::JobStarted(job, attempt) => Some(format!("job {job} started, attempt {attempt}")),
         Event::JobEnded(job, _) => Some(format!("job {job} ended")),
+        Event::JobSuspended(job, attempt) => Some(format!("job {job} suspended ({attempt})")),
+        Event::JobResumed(job, attempt) => Some(format!("job {job} goes on ({attempt})")),
         Event::JobRequeued(job, attempt) => Some(format!("job {job} requeued as {attempt}")),
         _ => None,
     }
@@ -184,6 +186,7 @@ fn decide(request: &Request<'_>, cluster: &Cluster, now: Time) -> Result<Answer,
         Message::RequestCancelJobStep(kill) => cancel_step(asker, kill, cluster, now),
         Message::RequestKillJobs(kill) => kill_jobs(asker, kill, cluster, now),
         Message::RequestJobRequeue(requeue) => requeue_job(asker, requeue, cluster, now),
+        Message::RequestSuspend(ask) => crate::suspend::answer(asker, ask, cluster, now),
         Message::RequestUpdateNode(change) => node_update::answer(asker, change, cluster, now),
         Message::RequestUpdatePartition(change) => {
             partition_update::answer(asker, change, false, cluster, now)

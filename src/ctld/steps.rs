@@ -2,7 +2,7 @@
 
 use flurm_base::hostlist::Hostlist;
 use flurm_base::{AttemptId, JobId, Time};
-use flurm_model::{Cluster, Command, Errno, Job, Limit, NodeName, Step, StepSpec};
+use flurm_model::{Cluster, Command, Errno, Job, JobBase, Limit, NodeName, Step, StepSpec};
 use flurm_wire::messages::{JobStepKill, StepComplete};
 use flurm_wire::records::{StepCreate, StepInfo, StepInfoMsg, StepLayoutAnswer};
 use flurm_wire::{BATCH_STEP, EXTERN_STEP, Errno as WireErrno};
@@ -14,7 +14,7 @@ use crate::refused::Refused;
 use crate::requests::{Answer, Request, Then, own};
 use crate::sight::Sight;
 use crate::submit::{limit, memory, number, text};
-use crate::tables::{Tables, given, tres, unix};
+use crate::tables::{Tables, given, seconds, tres, unix};
 
 /// SLURM_DIST_ARBITRARY.
 const DIST_ARBITRARY: u32 = 3;
@@ -215,7 +215,8 @@ fn listing(wanted: StepId, tables: &Tables<'_>, sight: Sight<'_>) -> Answer {
         let running = running.flat_map(|steps| steps.running.values());
         let asked = |step: &&Step| wanted.step_id == NO_VAL || wanted.step_id == step.number;
         steps.extend(running.filter(asked).map(|step| tables.step(job, step)));
-        let batch = job.base == flurm_model::JobBase::Running && job.is_batch();
+        let runs = matches!(job.base, JobBase::Running | JobBase::Suspended);
+        let batch = runs && job.is_batch();
         if batch && (wanted.step_id == NO_VAL || wanted.step_id == BATCH_STEP) {
             steps.extend(tables.batch_step(job));
         }
@@ -252,7 +253,10 @@ impl Tables<'_> {
             state: RUNNING,
             srun_pid: spec.srun_pid,
             start_time: unix(Some(step.start)),
-            run_time: ran(self.now, step.start),
+            run_time: {
+                let now = job.suspend.filter(|_| job.base == JobBase::Suspended);
+                ran(now.unwrap_or(self.now), step.start + step.paused)
+            },
             cluster: Some(self.cluster.settings().cluster_name.clone()),
             partition: Some(job.partition.to_string()),
             srun_host: spec.host.clone(),
@@ -287,7 +291,10 @@ impl Tables<'_> {
             time_limit: INFINITE,
             state: RUNNING,
             start_time: unix(Some(start)),
-            run_time: ran(self.now, start),
+            run_time: match (job.base, job.suspend) {
+                (JobBase::Suspended, _) => UnixTime(seconds(job.ran_before())),
+                (_, last) => ran(self.now, last.map_or(start, |last| last - job.ran_before())),
+            },
             cluster: Some(self.cluster.settings().cluster_name.clone()),
             partition: Some(job.partition.to_string()),
             nodes: Some(share.node.to_string()),

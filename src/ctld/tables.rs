@@ -95,6 +95,11 @@ fn megabytes(mb: u64) -> (u64, &'static str) {
     (value, units[unit])
 }
 
+/// Whole seconds, where the wire has them signed.
+pub(crate) fn seconds(span: flurm_base::Span) -> i64 {
+    i64::try_from(span.as_secs()).unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -73,7 +73,9 @@ impl Found {
                 let then = match act {
                     TaskAct::Kill { .. } if tasks.is_none() => Then::ArrayKilled,
                     TaskAct::Kill { .. } => Then::TasksKilled,
-                    TaskAct::Update(_) | TaskAct::Requeue(_) => Then::Tasks,
+                    TaskAct::Update(_) | TaskAct::Requeue(_) | TaskAct::Suspend { .. } => {
+                        Then::Tasks
+                    }
                 };
                 (Command::OfTasks { at, by, array, tasks, act }, then)
             }
@@ -85,6 +87,9 @@ impl Found {
             }
             (Self::Job(job), TaskAct::Kill { signal, flags }) => {
                 (Command::Kill { at, job, by, signal, flags }, Then::Code)
+            }
+            (Self::Job(job), TaskAct::Suspend { resume }) => {
+                (Command::Suspend { at, job, by, resume }, Then::Code)
             }
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use flurm_base::knob::Knob;
 use flurm_base::{AttemptId, JobId, Span};
-use flurm_ctld::UnsignedLaunch;
+use flurm_ctld::{SuspendOrder, UnsignedLaunch};
 use flurm_model::{Command, Job, NodeName, Order};
 use flurm_rt::{Clock, Env};
 use flurm_wire::messages::SignalTasks;
@@ -141,6 +141,10 @@ async fn carry_out<E: Env>(
             };
             allocations::signal_step(&controller, *job, *attempt, wanted).await
         }
+        Order::Suspend { job, attempt, node, resume, sequence } => {
+            let (job, attempt, sequence, resume) = (*job, *attempt, *sequence, *resume);
+            suspend(&controller, SuspendOrder { job, attempt, sequence, resume }, node).await
+        }
     };
     let failed = match outcome {
         Ok(()) => return (order, None),
@@ -257,6 +261,22 @@ async fn deliver<E: Env>(
         }
     }
     commit(controller, &Command::SignalDelivered { job, attempt, sequence }).await
+}
+
+async fn suspend<E: Env>(
+    controller: &Controller<E>,
+    order: SuspendOrder,
+    node: &NodeName,
+) -> Result<(), String> {
+    let reply = ask(controller, node, &Message::RequestSuspendInt(order.message())).await?;
+    match return_code(&reply).map_err(|error| error.to_string())? {
+        Errno::SLURM_SUCCESS => {
+            let SuspendOrder { job, attempt, sequence, .. } = order;
+            let (at, node) = (controller.env().clock().wall(), node.clone());
+            commit(controller, &Command::SuspensionTold { at, job, attempt, node, sequence }).await
+        }
+        errno => Err(format!("not done: {errno}")),
+    }
 }
 
 /// Ends an attempt that a node has and nobody wants.

@@ -27,6 +27,7 @@ mod node_programs;
 mod node_register;
 mod node_serve;
 mod node_steps;
+mod node_suspend;
 mod peers;
 mod replica;
 mod report;

@@ -401,7 +401,8 @@ async fn ask_to_end<E: Env>(daemon: &NodeDaemon<E>, job: JobId, parts: &[Part]) 
     }
 }
 
-async fn container<E: Env>(
+/// Opens a container.
+pub(crate) async fn container<E: Env>(
     daemon: &NodeDaemon<E>,
     job: JobId,
     name: &str,

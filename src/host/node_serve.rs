@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use flurm_base::knob::Knob;
 use flurm_base::{AttemptId, JobId};
-use flurm_ctld::{Identity, run_of, term_of};
+use flurm_ctld::{Identity, SuspendOrder, run_of, term_of};
 use flurm_node::batch::{BatchOrder, OPEN_MODE_APPEND};
 use flurm_node::ledger::{LaunchVerdict, TerminateVerdict};
 use flurm_node::machine;
@@ -21,7 +21,7 @@ use crate::launcher::TRY_AGAIN;
 use crate::node::NodeDaemon;
 use crate::spool::container_name;
 use crate::task::detach;
-use crate::{node_attempts, node_register, node_steps};
+use crate::{node_attempts, node_register, node_steps, node_suspend};
 
 /// Connections served at once.
 static SESSIONS_MAX: Knob<usize> = Knob::new("host.node_serve.sessions_max", 256, 4, 256);
@@ -199,6 +199,10 @@ async fn act<E: Env>(daemon: &NodeDaemon<E>, release: Release, message: Message)
         | Message::RequestKillTimelimit(kill)
         | Message::RequestKillPreempted(kill)
         | Message::RequestAbortJob(kill) => code(terminate(daemon, &kill).await),
+        Message::RequestSuspendInt(suspend) => match SuspendOrder::of(&suspend) {
+            Some(order) => code(node_suspend::obey(daemon, order).await),
+            None => code(Errno::ESLURM_NOT_SUPPORTED),
+        },
         Message::RequestReconfigure | Message::RequestHealthCheck => code(Errno::SLURM_SUCCESS),
         other => {
             tracing::info!("{} is not served by this node daemon", other.name());

@@ -203,6 +203,9 @@ async fn accept<E: Env>(daemon: &NodeDaemon<E>, order: &StepOrder) -> Errno {
         return Errno::ESLURMD_SETUP_ENVIRONMENT_ERROR;
     }
     detach::<E>(watch(daemon.clone(), job, attempt, order.step));
+    if daemon.ledger().pause(job, attempt).is_some_and(|pause| pause.stops) {
+        detach::<E>(crate::node_suspend::stop_late_comer(daemon.clone(), job, attempt));
+    }
     Errno::SLURM_SUCCESS
 }
 

@@ -68,6 +68,8 @@ fn matters_to_planner(event: &Event) -> bool {
         | Event::JobEnding(..)
         | Event::JobEnded(..)
         | Event::JobRequeued(..)
+        | Event::JobSuspended(..)
+        | Event::JobResumed(..)
         | Event::NodeChanged(_)
         | Event::NodeRemoved(_)
         | Event::PartitionChanged(_)

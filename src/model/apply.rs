@@ -100,6 +100,10 @@ impl Cluster {
             | Command::SignalStep { .. }
             | Command::StepSignalDelivered { .. }
             | Command::StepTimeLimitReached { .. } => self.dispatch_steps(command, events),
+            Command::Suspend { at, job, by: _, resume } => self.suspend(*at, *job, *resume, events),
+            Command::SuspensionTold { at, job, attempt, node, sequence } => {
+                Ok(self.suspension_told(*at, *job, *attempt, node, *sequence, events))
+            }
             Command::Warn { at, job, attempt } => Ok(self.warn(*at, *job, *attempt, events)),
             Command::OfTasks { at, by, array, tasks, act } => {
                 self.of_tasks(*at, *by, *array, tasks.as_ref(), act, events)

@@ -84,6 +84,10 @@ impl Cluster {
             };
             return vec![TaskOutcome { tasks: meant, refusal }];
         }
+        if let TaskAct::Suspend { .. } = act {
+            let refusal = Some(Refusal::from(Errno::JobPending));
+            return vec![TaskOutcome { tasks: meant, refusal }];
+        }
         let mut outcomes = Vec::new();
         for task in meant.iter() {
             let split = self.split_task(at, id, task, events);
@@ -126,6 +130,7 @@ impl Cluster {
             TaskAct::Update(changes) => self.update_job(at, id, by, changes, events),
             TaskAct::Requeue(flags) => self.requeue_by_hand(at, id, *flags, events),
             TaskAct::Kill { signal, flags } => self.kill(at, id, by, *signal, *flags, events),
+            TaskAct::Suspend { resume } => self.suspend(at, id, *resume, events),
         }
     }
 }

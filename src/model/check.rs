@@ -1,7 +1,9 @@
 //! Invariants: everything that must be true of a cluster after every command.
 
 use crate::index::Index;
-use crate::{Allocation, Cluster, Hold, Job, JobBase, JobFlags, Launch, NodeName, ShareState};
+use crate::{
+    Allocation, Cluster, Hold, Job, JobBase, JobFlags, Launch, NodeName, Share, ShareState,
+};
 
 impl Cluster {
     /// Whether everything that must be true is: the first thing that is not, in words.
@@ -22,15 +24,20 @@ impl Cluster {
         ensure(self.index == Index::of(self), || String::from("an index differs from the state"))
     }
 
-    /// No node over its capacity; a whole-node job is alone.
+    /// No node over its capacity; a whole-node job is alone. Jobs that were suspended take their
+    /// CPUs back from whoever has them meanwhile, and do not count.
     fn check_room_of(&self, name: &NodeName) -> Result<(), String> {
         let (node, used) = (&self.nodes[name], self.node_use(name));
-        let cpus = node.conf.usable_cpus().max(node.overhang.0);
-        ensure(used.cpus <= cpus, || format!("node {name}: {} of {cpus} CPUs", used.cpus))?;
+        let capacity = node.conf.usable_cpus().max(node.overhang.0);
+        let undisturbed = self.jobs_on(name).filter(|job| job.suspension.is_none());
+        let shares = undisturbed.filter_map(|job| job.allocation.as_ref()?.share(name));
+        let shares: Vec<&Share> = shares.filter(|share| share.is_open()).collect();
+        let cpus: u32 = shares.iter().map(|share| share.cpus).sum();
+        ensure(cpus <= capacity, || format!("node {name}: {cpus} of {capacity} CPUs"))?;
         let memory = node.conf.usable_memory_mb().max(node.overhang.1);
         let fits = !self.settings.select.memory || used.memory_mb <= memory;
         ensure(fits, || format!("node {name}: {} of {memory} MB", used.memory_mb))?;
-        let alone = used.whole_node_jobs == 0 || used.jobs == 1;
+        let alone = shares.len() == 1 || !shares.iter().any(|share| share.whole_node);
         ensure(alone, || format!("node {name}: a whole-node job is not alone"))
     }
 
@@ -53,6 +60,10 @@ impl Cluster {
         ensure(tasks == 0 || !runs && !completing, || String::from("undivided tasks run"))?;
         let launches = job.launch != Launch::None;
         ensure(!launches || (runs && job.is_batch()), || String::from("a launch without a run"))?;
+        let untold = job.suspension.as_ref().is_some_and(|last| !last.untold.is_empty());
+        ensure(!untold || runs, || String::from("nodes to tell of what does not run"))?;
+        let stopped = job.suspension.is_some() && job.suspend.is_some();
+        ensure(stopped || job.base != JobBase::Suspended, || String::from("suspended by nobody"))?;
         ensure(job.signals.is_empty() || runs, || String::from("signals for what does not run"))?;
         let ended = job.end.is_some();
         ensure(!job.base.is_terminal() || ended, || String::from("ended at no time"))?;

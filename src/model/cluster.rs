@@ -234,7 +234,8 @@ impl Cluster {
         let ends = self.index.ending.iter().flat_map(|id| self.terminate_orders(*id));
         let signals = self.index.signalling.iter().flat_map(|id| self.signal_orders(*id));
         let steps = self.index.step_orders.iter().flat_map(|id| self.step_orders(*id));
-        launches.chain(ends).chain(signals).chain(steps)
+        let stops = self.index.suspending.iter().flat_map(|id| self.suspend_orders(*id));
+        launches.chain(ends).chain(signals).chain(steps).chain(stops)
     }
 
     /// The orders of one job.
@@ -242,7 +243,7 @@ impl Cluster {
         let launch = self.launch_order(id);
         let ends = self.terminate_orders(id);
         let all = launch.into_iter().chain(ends).chain(self.signal_orders(id));
-        all.chain(self.step_orders(id)).collect()
+        all.chain(self.step_orders(id)).chain(self.suspend_orders(id)).collect()
     }
 
     fn launch_order(&self, id: JobId) -> Option<Order> {

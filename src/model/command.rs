@@ -552,6 +552,30 @@ pub enum Command {
         /// The step.
         step: u32,
     },
+    /// A job is suspended, or goes on.
+    Suspend {
+        /// When.
+        at: Time,
+        /// The job.
+        job: JobId,
+        /// By whom.
+        by: Actor,
+        /// Let it go on.
+        resume: bool,
+    },
+    /// A node has stopped what it has of an attempt, or lets it go on.
+    SuspensionTold {
+        /// When.
+        at: Time,
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// The node.
+        node: NodeName,
+        /// Which of the attempt's orders to suspend or go on.
+        sequence: u32,
+    },
 }
 
 /// What is done to tasks of an array.
@@ -567,6 +591,11 @@ pub enum TaskAct {
         signal: u16,
         /// Slurm's `KILL_*` flags.
         flags: u16,
+    },
+    /// Suspended, or allowed to go on.
+    Suspend {
+        /// Let them go on.
+        resume: bool,
     },
 }
 
@@ -671,6 +700,10 @@ pub enum Event {
     StepEnded(JobId, u32),
     /// A step was made, changed, or lost a part.
     StepChanged(JobId, u32),
+    /// An attempt was suspended.
+    JobSuspended(JobId, AttemptId),
+    /// An attempt goes on after it was suspended.
+    JobResumed(JobId, AttemptId),
 }
 
 /// What a command did.

@@ -16,12 +16,13 @@ use crate::{
 };
 
 /// What each version wrote, oldest first; the last one is written today.
-const GOLDEN: [&str; 5] = [
+const GOLDEN: [&str; 6] = [
     include_str!("golden/v1.txt"),
     include_str!("golden/v2.txt"),
     include_str!("golden/v3.txt"),
     include_str!("golden/v4.txt"),
     include_str!("golden/v5.txt"),
+    include_str!("golden/v6.txt"),
 ];
 
 fn golden(version: usize) -> BTreeMap<&'static str, Vec<u8>> {
@@ -63,7 +64,18 @@ fn commands() -> Vec<(&'static str, Command)> {
     all.push(("purge", Command::Purge { at }));
     all.extend(arrays(at));
     all.extend(steps(at, job, attempt));
+    all.extend(suspensions(at, job, attempt));
     all
+}
+
+fn suspensions(at: Time, job: JobId, attempt: AttemptId) -> Vec<(&'static str, Command)> {
+    let (node, sequence, by) = (name("n1"), 3, ROOT);
+    let act = TaskAct::Suspend { resume: true };
+    vec![
+        ("suspend", Command::Suspend { at, job, by, resume: false }),
+        ("suspension_told", Command::SuspensionTold { at, job, attempt, node, sequence }),
+        ("suspend_tasks", Command::OfTasks { at, by, array: job, tasks: None, act }),
+    ]
 }
 
 fn arrays(at: Time) -> Vec<(&'static str, Command)> {
@@ -175,6 +187,19 @@ fn nodes(at: Time, job: JobId, attempt: AttemptId) -> Vec<(&'static str, Command
 
 /// A cluster with a job in each stage of its life.
 fn cluster() -> Cluster {
+    let mut kit = kit_before_suspensions();
+    let stopped = kit.runs("n1");
+    kit.passes(60);
+    assert_eq!(kit.suspends(stopped), Reply::Done);
+    kit.cluster
+}
+
+/// The same without anything that formats before 6 did not know.
+fn cluster_before_suspensions() -> Cluster {
+    kit_before_suspensions().cluster
+}
+
+fn kit_before_suspensions() -> Kit {
     let mut kit = kit_before_steps();
     let (at, key) = (kit.now, None);
     let spec = Box::new(JobSpec { batch: None, ..spec() });
@@ -189,7 +214,7 @@ fn cluster() -> Cluster {
     let reply = kit.apply(&Command::CreateStep { at, job, key, spec }).reply;
     assert_eq!(reply, Reply::StepCreated { job, step: 0 });
     kit.apply(&Command::SignalStep { at, job, step: 0, signal: 10, flags: 0 });
-    kit.cluster
+    kit
 }
 
 /// The same without anything that formats before 4 did not know.
@@ -237,7 +262,7 @@ fn a_snapshot_keeps_its_bytes() {
     let restored = Cluster::restore(&stored).expect("it is readable");
     assert!(restored == cluster());
     assert_eq!(restored.check(), Ok(()));
-    assert_eq!(restored.outstanding().count(), 3);
+    assert_eq!(restored.outstanding().count(), 4);
 }
 
 #[test]
@@ -247,7 +272,11 @@ fn what_older_versions_wrote_is_read() {
         for (name, bytes) in golden(version) {
             if name == "snapshot" {
                 let restored = Cluster::restore(&bytes).expect("it is readable");
-                let expected = if version < 4 { cluster_before_steps() } else { cluster() };
+                let expected = match version {
+                    ..4 => cluster_before_steps(),
+                    4..6 => cluster_before_suspensions(),
+                    6.. => cluster(),
+                };
                 assert!(restored == expected, "the snapshot of version {version}");
                 continue;
             }

@@ -28,6 +28,7 @@ pub(crate) struct Index {
     pub(crate) launching: BTreeSet<JobId>,
     pub(crate) ending: BTreeSet<JobId>,
     pub(crate) signalling: BTreeSet<JobId>,
+    pub(crate) suspending: BTreeSet<JobId>,
     pub(crate) holding: BTreeSet<JobId>,
     pub(crate) finished: BTreeSet<(Time, JobId)>,
     pub(crate) users: BTreeMap<u32, UserCounts>,
@@ -129,6 +130,9 @@ impl Index {
         if !job.signals.is_empty() {
             put(&mut self.signalling, id, add);
         }
+        if job.suspension.as_ref().is_some_and(|last| !last.untold.is_empty()) {
+            put(&mut self.suspending, id, add);
+        }
         if let (true, Some(end)) = (job.is_finished(), job.end) {
             put(&mut self.finished, (end, id), add);
         }
@@ -155,10 +159,13 @@ impl Index {
         let Some(allocation) = &job.allocation else { return };
         for share in allocation.shares.iter().filter(|share| share.is_open()) {
             let used = self.node_use.entry(share.node.clone()).or_default();
-            step(&mut used.cpus, share.cpus, add);
-            step(&mut used.jobs, 1, add);
-            step(&mut used.whole_node_jobs, u32::from(share.whole_node), add);
-            step(&mut used.ending, u32::from(share.state != ShareState::Held), add);
+            // What is suspended keeps its memory and nothing else.
+            if job.base != JobBase::Suspended || share.state != ShareState::Held {
+                step(&mut used.cpus, share.cpus, add);
+                step(&mut used.jobs, 1, add);
+                step(&mut used.whole_node_jobs, u32::from(share.whole_node), add);
+                step(&mut used.ending, u32::from(share.state != ShareState::Held), add);
+            }
             used.memory_mb = if add {
                 used.memory_mb.saturating_add(share.memory_mb)
             } else {

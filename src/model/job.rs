@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flurm_base::{AttemptId, JobId, Span, Time};
 use serde::{Deserialize, Serialize};
 
-use crate::{Dependencies, JobArray, JobSpec, Limit, NodeName, PartitionName, Reason};
+use crate::{Dependencies, JobArray, JobSpec, Limit, NodeName, PartitionName, Reason, Suspension};
 
 /// A job's base state. Slurm's numbers in `number`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -281,6 +281,9 @@ pub struct Job {
     /// What it still waits for of other jobs.
     #[serde(deserialize_with = "crate::codec::since::<3, _, _>")]
     pub depends: Option<Dependencies>,
+    /// That the current attempt was suspended.
+    #[serde(deserialize_with = "crate::codec::since::<6, _, _>")]
+    pub suspension: Option<Suspension>,
 }
 
 impl Job {
@@ -303,9 +306,16 @@ impl Job {
 
     /// When the time limit ends the current attempt; `None` when unlimited or not running.
     pub fn time_limit_end(&self) -> Option<Time> {
+        let limit = |minutes: u32| Span::secs(u64::from(minutes) * 60);
+        let counts_all = flurm_base::planted::is("model_counts_the_time_of_suspended_jobs");
         match (self.base, self.start, self.time_limit) {
+            (JobBase::Running | JobBase::Suspended, Some(start), Limit::Max(minutes))
+                if counts_all =>
+            {
+                Some(start + limit(minutes))
+            }
             (JobBase::Running, Some(start), Limit::Max(minutes)) => {
-                Some(start + Span::secs(u64::from(minutes) * 60))
+                Some(self.counts_from(start) + limit(minutes))
             }
             (_, _, Limit::Max(_) | Limit::Unlimited) => None,
         }

@@ -211,6 +211,16 @@ impl Kit {
         self.apply(&Command::Kill { at, job, by, signal: 9, flags: 0 }).reply
     }
 
+    pub(crate) fn suspends(&mut self, job: JobId) -> Reply {
+        let at = self.now;
+        self.apply(&Command::Suspend { at, job, by: ROOT, resume: false }).reply
+    }
+
+    pub(crate) fn resumes(&mut self, job: JobId) -> Reply {
+        let at = self.now;
+        self.apply(&Command::Suspend { at, job, by: ROOT, resume: true }).reply
+    }
+
     pub(crate) fn requeues(&mut self, job: JobId) -> Reply {
         let (at, flags) = (self.now, RequeueFlags::default());
         self.apply(&Command::Requeue { at, job, by: ALICE, flags }).reply
@@ -278,6 +288,8 @@ impl Kit {
             crate::Order::SignalStep { job, step, signal, .. } => {
                 format!("signal {job}.{step} {signal}")
             }
+            crate::Order::Suspend { job, node, resume: false, .. } => format!("stop {job} {node}"),
+            crate::Order::Suspend { job, node, .. } => format!("go on {job} {node}"),
         };
         self.cluster.outstanding().map(text).collect()
     }
@@ -291,6 +303,7 @@ pub(crate) fn names_job(event: &Event, job: JobId) -> bool {
         Event::JobEnded(id, _) | Event::JobRequeued(id, _) => *id == job,
         Event::Configured | Event::NodeChanged(_) | Event::NodeRemoved(_) => false,
         Event::StepEnded(id, _) | Event::StepChanged(id, _) => *id == job,
+        Event::JobSuspended(id, _) | Event::JobResumed(id, _) => *id == job,
         Event::PartitionChanged(_) | Event::PartitionRemoved(_) => false,
     }
 }

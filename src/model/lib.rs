@@ -36,6 +36,7 @@ mod step;
 mod step_life;
 mod step_place;
 mod submit;
+mod suspend;
 mod task_set;
 mod update_job;
 
@@ -63,6 +64,7 @@ pub use spec::{Batch, JobSpec, Mail, OpenMode, Requests, Sharing, Size, Streams,
 pub use step::{
     AllocClient, INTERACTIVE_STEP, JobSteps, News, Step, StepPart, StepSpec, step_flags,
 };
+pub use suspend::Suspension;
 pub use task_set::TaskSet;
 
 #[cfg(test)]
@@ -81,3 +83,5 @@ mod node_tests;
 mod random_tests;
 #[cfg(test)]
 mod step_tests;
+#[cfg(test)]
+mod suspend_tests;

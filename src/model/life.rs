@@ -52,12 +52,17 @@ impl Cluster {
     pub(crate) fn end_attempt(&mut self, at: Time, id: JobId, ending: Ending, events: &mut Events) {
         self.change_job(at, id, |job, nodes| {
             assert!(!job.base.is_terminal(), "an ended attempt does not end again");
-            job.base = ending.base;
             job.flags.set(JobFlags::SIGNALING | JobFlags::STOPPED | JobFlags::CONFIGURING, false);
             job.reason = ending.reason;
             job.reason_text = ending.reason_text;
             job.exit_status = ending.exit_status;
-            job.end = Some(job.start.map_or(at, |start| start.max(at)));
+            // What was suspended ended then: it has done nothing since (`job_signal`).
+            let last = job.suspend.filter(|_| job.base == JobBase::Suspended).unwrap_or(at);
+            job.end = Some(job.start.map_or(last, |start| start.max(last)));
+            if let Some(suspension) = &mut job.suspension {
+                suspension.untold.clear();
+            }
+            job.base = ending.base;
             job.end_cause = Some(ending.cause);
             if !flurm_base::planted::is("model_launches_what_has_ended") {
                 job.launch = Launch::None;
@@ -138,6 +143,8 @@ impl Cluster {
             job.derived_exit_status = 0;
             job.partition = job.partitions[0].clone();
             job.ended_by = None;
+            job.suspend = None;
+            job.suspension = None;
             job.warned = false;
             if !job.time_limit_fixed {
                 job.time_limit = job.spec.time_limit.unwrap_or(job.time_limit);

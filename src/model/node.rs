@@ -285,11 +285,11 @@ impl Node {
 /// What a node's jobs take of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NodeUse {
-    /// CPUs taken.
+    /// CPUs taken; a suspended job takes none.
     pub cpus: u32,
     /// Memory taken, MB.
     pub memory_mb: u64,
-    /// Jobs with a share here.
+    /// Jobs with a share here that are not suspended.
     pub jobs: u32,
     /// Jobs that keep others off.
     pub whole_node_jobs: u32,

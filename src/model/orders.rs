@@ -73,4 +73,17 @@ pub enum Order {
         /// To be confirmed with `Command::StepSignalDelivered`.
         sequence: u32,
     },
+    /// Stop everything of an attempt on a node, or let it go on.
+    Suspend {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// One of its nodes.
+        node: NodeName,
+        /// Let it go on.
+        resume: bool,
+        /// To be confirmed with `Command::SuspensionTold`; nodes obey the highest of an attempt.
+        sequence: u32,
+    },
 }

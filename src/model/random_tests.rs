@@ -27,7 +27,7 @@ struct Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = (0u8..34, any::<u8>(), any::<u8>(), any::<u8>());
+    let step = (0u8..37, any::<u8>(), any::<u8>(), any::<u8>());
     let step = step.prop_map(|(kind, job, node, x)| Step { kind, job, node, x });
     prop::collection::vec(step, 1..120)
 }
@@ -154,6 +154,13 @@ impl Step {
             23 => self.update_command(at, job),
             24 => self.configuration(at),
             26..=33 => self.step_command(at, job, attempt),
+            34 => Command::Suspend { at, job, by: ROOT, resume: false },
+            35 => Command::Suspend { at, job, by: ROOT, resume: true },
+            36 => {
+                let last = kit.cluster.job(job).and_then(|job| job.suspension.as_ref());
+                let sequence = last.map_or(1, |last| last.sequence) - u32::from(self.x > 200);
+                Command::SuspensionTold { at, job, attempt, node, sequence }
+            }
             _ => match self.x % 5 {
                 0 => Command::Purge { at },
                 1 => Command::TimeLimitReached { at, job, attempt },
@@ -455,10 +462,14 @@ fn drain(kit: &mut Kit) {
                 crate::Order::SignalStep { job, attempt, step, sequence, .. } => {
                     Command::StepSignalDelivered { job, attempt, step, sequence }
                 }
+                crate::Order::Suspend { job, attempt, node, sequence, .. } => {
+                    Command::SuspensionTold { at, job, attempt, node, sequence }
+                }
             };
             kit.apply(&command);
         }
-        let runs = |job: &&Job| job.base == crate::JobBase::Running;
+        use crate::JobBase::{Running, Suspended};
+        let runs = |job: &&Job| matches!(job.base, Running | Suspended);
         let running: Vec<JobId> = kit.cluster.holding().filter(runs).map(|job| job.id).collect();
         for job in running {
             assert_eq!(kit.cancels(job, ROOT), Reply::Done);

@@ -116,6 +116,8 @@ errnos! {
     InvalidPrefer = 2133,
     /// ESLURM_USER_ID_MISSING
     UserIdMissing = 2010,
+    /// ESLURM_JOB_NOT_SUSPENDED
+    JobNotSuspended = 2087,
 }
 
 /// Why a request is refused: goes back to the user in the reply.

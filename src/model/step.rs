@@ -152,6 +152,9 @@ pub struct Step {
     pub signals: Vec<SignalRequest>,
     /// Next signal's number.
     pub signal_next: u32,
+    /// How long its job was suspended since it was made, until it last went on.
+    #[serde(deserialize_with = "crate::codec::since::<6, _, _>")]
+    pub paused: Span,
 }
 
 impl Step {
@@ -163,7 +166,9 @@ impl Step {
     /// When its own time limit ends it.
     pub fn time_limit_end(&self) -> Option<Time> {
         match self.spec.time_limit.filter(|_| !self.timed_out)? {
-            Limit::Max(minutes) => Some(self.start + Span::secs(u64::from(minutes) * 60)),
+            Limit::Max(minutes) => {
+                Some(self.start + self.paused + Span::secs(u64::from(minutes) * 60))
+            }
             Limit::Unlimited => None,
         }
     }
@@ -193,6 +198,9 @@ pub struct JobSteps {
     pub next: u32,
     /// Steps that run, or whose nodes still clean up.
     pub running: BTreeMap<u32, Step>,
+    /// Since when the job is suspended.
+    #[serde(deserialize_with = "crate::codec::since::<6, _, _>")]
+    pub paused_at: Option<Time>,
 }
 
 impl Default for JobSteps {
@@ -203,6 +211,7 @@ impl Default for JobSteps {
             news: Vec::new(),
             next: 0,
             running: BTreeMap::new(),
+            paused_at: None,
         }
     }
 }
@@ -220,7 +229,8 @@ impl JobSteps {
 
     /// The earliest end of a time limit.
     pub(crate) fn time_limit_next(&self) -> Option<Time> {
-        self.running.values().filter_map(Step::time_limit_end).min()
+        let stopped = self.paused_at.is_some();
+        self.running.values().filter_map(Step::time_limit_end).min().filter(|_| !stopped)
     }
 
     /// CPUs and memory that steps take of a node.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use flurm_base::{AttemptId, JobId, RequestKey, Time};
+use flurm_base::{AttemptId, JobId, RequestKey, Span, Time};
 
 use crate::act::SIGNALS_MAX;
 use crate::apply::{Events, Outcome};
@@ -132,6 +132,7 @@ impl Cluster {
             return;
         }
         self.change_steps(at, id, |steps| {
+            steps.paused_at = None;
             for step in steps.running.values_mut() {
                 step.signals.clear();
                 step.timed_out = true;
@@ -234,6 +235,7 @@ impl Cluster {
             timed_out: false,
             signals: Vec::new(),
             signal_next: 0,
+            paused: Span(0),
         };
         self.change_steps(at, id, |steps| {
             steps.attempt = attempt;

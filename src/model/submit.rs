@@ -112,6 +112,7 @@ impl Cluster {
             signals: Vec::new(),
             signal_next: 0,
             depends: None,
+            suspension: None,
             array: spec.array.as_ref().map(|array| JobArray::new(id, array)),
             spec: Arc::new(spec),
         }

@@ -12,11 +12,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::record;
 
+/// Orders to stop or go on remembered at most; beyond it those about the oldest attempts are
+/// forgotten. An order is kept until its attempt ends, so there are as many as attempts that live.
+pub const PAUSES_MAX: usize = 10_000;
+
 /// Ended attempts remembered at most; beyond it the longest ended are forgotten. A launch order older
 /// than this many later ends cannot still be on its way.
 pub const ENDED_MAX: usize = 2_000;
 
-const FORMAT: u16 = 1;
+/// The format before nodes knew of suspended attempts.
+const FORMAT_OLDEST: u16 = 1;
+const FORMAT: u16 = 2;
 const KIND: [u8; 6] = *b"FLMLDG";
 
 /// Where an attempt stands on this node.
@@ -69,9 +75,40 @@ pub enum TerminateVerdict {
     Stale,
 }
 
+/// The latest order to stop an attempt or to let it go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Grows with every such order.
+    pub sequence: u32,
+    /// It is to be stopped.
+    pub stops: bool,
+}
+
+/// The verdict on an order to stop an attempt or to let it go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PauseVerdict {
+    /// Record it durably, then obey.
+    Obey,
+    /// It came before: see that it is obeyed.
+    Repeated,
+    /// A later order, or another attempt, was seen: there is nothing to do.
+    Stale,
+}
+
 /// The durable memory of one node daemon.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
+    term_max: u64,
+    start_stamp_last: i64,
+    jobs: BTreeMap<JobId, Entry>,
+    pauses: BTreeMap<JobId, Pause>,
+}
+
+/// The same in format 1.
+#[derive(Deserialize)]
+struct LedgerBeforePauses {
     term_max: u64,
     start_stamp_last: i64,
     jobs: BTreeMap<JobId, Entry>,
@@ -151,6 +188,7 @@ impl Ledger {
         if !self.accept_term(term) {
             return TerminateVerdict::Stale;
         }
+        self.forget_pause(job, attempt);
         let Some(entry) = self.jobs.get_mut(&job) else {
             if flurm_base::planted::is("node_forgets_what_never_came") {
                 return TerminateVerdict::NothingHere;
@@ -190,6 +228,47 @@ impl Ledger {
         }
     }
 
+    /// Judges an order to stop an attempt, or to let it go on. It also counts for what comes later of
+    /// an attempt that has nothing here yet.
+    pub fn on_pause(&mut self, job: JobId, wanted: Pause) -> PauseVerdict {
+        let entry = self.jobs.get(&job);
+        let over = entry.is_some_and(|entry| {
+            let ends = entry.attempt == wanted.attempt && entry.phase != Phase::Launched;
+            ends || entry.attempt > wanted.attempt
+        });
+        if over {
+            return PauseVerdict::Stale;
+        }
+        if let Some(last) = self.pauses.get(&job) {
+            let (known, given) = ((last.attempt, last.sequence), (wanted.attempt, wanted.sequence));
+            if known == given {
+                return PauseVerdict::Repeated;
+            }
+            if known > given {
+                return PauseVerdict::Stale;
+            }
+        }
+        self.pauses.insert(job, wanted);
+        if self.pauses.len() > PAUSES_MAX {
+            let oldest = self.pauses.iter().min_by_key(|(job, pause)| (pause.attempt, **job));
+            let oldest = oldest.map(|(job, _)| *job);
+            oldest.map(|job| self.pauses.remove(&job));
+        }
+        PauseVerdict::Obey
+    }
+
+    /// The latest order to stop an attempt or to let it go on.
+    pub fn pause(&self, job: JobId, attempt: AttemptId) -> Option<Pause> {
+        self.pauses.get(&job).copied().filter(|pause| pause.attempt == attempt)
+    }
+
+    /// What is told to end is not to be stopped.
+    fn forget_pause(&mut self, job: JobId, attempt: AttemptId) {
+        if self.pauses.get(&job).is_some_and(|pause| pause.attempt <= attempt) {
+            self.pauses.remove(&job);
+        }
+    }
+
     /// Nothing of this attempt is left.
     pub fn on_ended(&mut self, now: Time, job: JobId, attempt: AttemptId) {
         if let Some(entry) = self.jobs.get_mut(&job)
@@ -197,6 +276,7 @@ impl Ledger {
         {
             entry.phase = Phase::Ended;
             entry.ended_at = now;
+            self.forget_pause(job, attempt);
         }
         self.forget_longest_ended();
     }
@@ -229,7 +309,12 @@ impl Ledger {
     /// Reads what [`Ledger::encode`] wrote. Anything else is an error: a node that has forgotten what
     /// it ran must not guess.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
-        record::decode(KIND, FORMAT, bytes)
+        if record::format_of(bytes) != Some(FORMAT_OLDEST) {
+            return record::decode(KIND, FORMAT, bytes);
+        }
+        let before: LedgerBeforePauses = record::decode(KIND, FORMAT_OLDEST, bytes)?;
+        let LedgerBeforePauses { term_max, start_stamp_last, jobs } = before;
+        Ok(Self { term_max, start_stamp_last, jobs, pauses: BTreeMap::new() })
     }
 
     fn accept_term(&mut self, term: u64) -> bool {
@@ -260,6 +345,8 @@ mod tests {
     const JOB: JobId = JobId(7);
     const FIRST: AttemptId = AttemptId(100);
     const SECOND: AttemptId = AttemptId(200);
+    /// A launch of `FIRST` in term 3, as format 1 kept it.
+    const LEDGER_1: &str = "464c4d4c444700019ad5178403000107640000";
 
     fn at(secs: i64) -> Time {
         Time::from_secs(secs)
@@ -353,6 +440,39 @@ mod tests {
             assert!(Ledger::decode(&damaged).is_err(), "a flipped bit at {at} went unnoticed");
         }
         assert!(Ledger::decode(&bytes[..bytes.len() - 1]).is_err());
+    }
+
+    #[test]
+    fn what_format_1_wrote_is_read() {
+        let mut ledger = Ledger::default();
+        ledger.on_launch(3, None, JOB, FIRST);
+        let bytes = flurm_base::hex::decode(LEDGER_1).expect("hexadecimal");
+        assert_eq!(Ledger::decode(&bytes), Ok(ledger));
+    }
+
+    fn pause(sequence: u32, stops: bool) -> Pause {
+        Pause { attempt: FIRST, sequence, stops }
+    }
+
+    #[test]
+    fn the_latest_order_to_stop_or_go_on_counts() {
+        let mut ledger = Ledger::default();
+        ledger.on_launch(1, None, JOB, FIRST);
+        assert_eq!(ledger.on_pause(JOB, pause(1, true)), PauseVerdict::Obey);
+        assert_eq!(ledger.on_pause(JOB, pause(1, true)), PauseVerdict::Repeated);
+        assert_eq!(ledger.on_pause(JOB, pause(2, false)), PauseVerdict::Obey);
+        assert_eq!(ledger.on_pause(JOB, pause(1, true)), PauseVerdict::Stale);
+        assert_eq!(ledger.pause(JOB, FIRST), Some(pause(2, false)));
+        let read = Ledger::decode(&ledger.encode()).unwrap();
+        assert_eq!(read.pause(JOB, FIRST), Some(pause(2, false)));
+        ledger.on_terminate(at(1), 1, JOB, FIRST);
+        assert_eq!(ledger.pause(JOB, FIRST), None);
+        assert_eq!(ledger.on_pause(JOB, pause(3, true)), PauseVerdict::Stale);
+        let next = Pause { attempt: SECOND, sequence: 1, stops: true };
+        assert_eq!(ledger.on_pause(JOB, next), PauseVerdict::Obey, "before it comes");
+        assert_eq!(ledger.pause(JOB, FIRST), None);
+        ledger.on_ended(at(2), JOB, FIRST);
+        assert_eq!(ledger.pause(JOB, SECOND), Some(next));
     }
 
     #[test]

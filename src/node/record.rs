@@ -15,6 +15,12 @@ pub fn encode<T: Serialize>(kind: [u8; 6], format: u16, value: &T) -> Vec<u8> {
     out
 }
 
+/// The format of a record that [`encode`] wrote, whatever its kind.
+pub fn format_of(bytes: &[u8]) -> Option<u16> {
+    let format = bytes.get(6..8)?;
+    Some(u16::from_be_bytes([format[0], format[1]]))
+}
+
 /// Reads what [`encode`] wrote. Another kind, another format or any damage is an error: a node that
 /// cannot read what it did must not guess.
 pub fn decode<T: DeserializeOwned>(kind: [u8; 6], format: u16, bytes: &[u8]) -> Result<T, String> {

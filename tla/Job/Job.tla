@@ -146,8 +146,8 @@ IsJob(job) ==
     /\ job.base \in Bases \union {None}
     /\ job.launch \in Launches
     /\ \A n \in Nodes(job) : job.shares[n] \in Shares
-    /\ job.launch # None => job.base = "running"
+    /\ job.launch # None => Runs(job)
     /\ Runs(job) => job.host \in Nodes(job)
-    /\ job.base = "running" /\ job.kill =>
+    /\ Runs(job) /\ job.kill =>
         \A n \in Nodes(job) : job.shares[n] = "held"
 =============================================================================

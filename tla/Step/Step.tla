@@ -96,6 +96,13 @@ TimeLimit(c) ==
     /\ \/ Runs(job) /\ \E base \in {"timeout", "deadline"} : job' = Ended(job, base, c.answered)
        \/ job.base = "pending" /\ job' = [job EXCEPT !.base = "deadline", !.launch = None]
 
+\* Command::Suspend. Cluster::suspend
+Suspend(c) ==
+    /\ c.kind = "suspend"
+    /\ c.named
+    /\ Runs(job)
+    /\ job' = [job EXCEPT !.base = IF job.base = "running" THEN "suspended" ELSE "running"]
+
 \* Command::Requeue. Cluster::requeue_by_hand
 Requeue(c) ==
     /\ c.kind = "requeue"
@@ -222,6 +229,7 @@ OfPeople(c) ==
     \/ Kill(c)
     \/ GivenBack(c)
     \/ TimeLimit(c)
+    \/ Suspend(c)
     \/ Requeue(c)
     \/ Update(c)
     \/ Configure(c)
@@ -266,6 +274,7 @@ Next ==
     \/ \E c \in Plain({"kill", "over"}, {{"kills"}}) : Kill(c) /\ Bounded
     \/ \E c \in Plain({"over"}, {{}}) : GivenBack(c) /\ Bounded
     \/ \E c \in Plain({"time-limit"}, {{}}) : TimeLimit(c) /\ Bounded
+    \/ \E c \in Plain({"suspend"}, {{}}) : Suspend(c) /\ Bounded
     \/ \E c \in Plain({"requeue"}, {{}, {"hold"}, {"homeless"}}) : Requeue(c) /\ Bounded
     \/ \E c \in Plain({"update"}, {{"hold"}, {"release"}, {"requeue"}, {"norequeue"}}) :
         Update(c) /\ Bounded

@@ -20,6 +20,7 @@ mod releases;
 mod slurm_auth;
 mod steps;
 mod submission;
+mod suspend;
 mod truth;
 
 use std::path::Path;

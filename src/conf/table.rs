@@ -218,7 +218,11 @@ pub const GLOBAL: &[Key] = &[
     key("SallocDefaultCommand", Text).refused("use LaunchParameters=use_interactive_step"),
     key("SbcastParameters", Text).renamed("BcastParameters"),
     key("SchedulerAuth", Text).until(V23_11).defunct(GONE),
-    key("SchedulerParameters", Text).partly(&["kill_invalid_depend", "max_array_tasks"]),
+    key("SchedulerParameters", Text).partly(&[
+        "enable_user_top",
+        "kill_invalid_depend",
+        "max_array_tasks",
+    ]),
     key("SchedulerTimeSlice", U16).default("30"),
     key("SchedulerType", Text).default("sched/backfill"),
     key("ScronParameters", Text),

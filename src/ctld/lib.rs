@@ -28,7 +28,9 @@ mod submit;
 mod suspend;
 mod tables;
 mod target;
+mod top;
 mod update;
+mod will_run;
 
 pub use allocate::not_now;
 pub use build_info::{BuildFacts, build_info, version};
@@ -44,6 +46,7 @@ pub use step_answer::attempt_of;
 pub use submit::{Submitter, batch_job, owner_uid};
 pub use suspend::SuspendOrder;
 pub use tables::Tables;
+pub use will_run::Trial;
 
 #[cfg(test)]
 mod build_info_tests;

@@ -65,9 +65,9 @@ pub fn groups_to_name(
         return Vec::new();
     }
     match message {
-        Message::RequestSubmitBatchJob(_) | Message::RequestResourceAllocation(_) => {
-            user.map(|(_, groups)| groups.clone())
-        }
+        Message::RequestSubmitBatchJob(_)
+        | Message::RequestResourceAllocation(_)
+        | Message::RequestJobWillRun(_) => user.map(|(_, groups)| groups.clone()),
         Message::RequestUpdateJob(desc) => {
             let found = update::target_of(desc, cluster).and_then(|target| target.find(cluster));
             found.ok().map(|(_, job)| job.spec.groups.clone())
@@ -86,6 +86,8 @@ pub enum Answer {
     Propose(Box<Command>, Then),
     /// Propose the commands one after the other; the reply is made by [`committed_many`].
     ProposeMany(Vec<Box<Command>>, Gather),
+    /// Ask the planner when this job would start.
+    WillRun(crate::will_run::Trial),
     /// Not a request that the replicated state answers.
     Elsewhere,
 }
@@ -186,6 +188,8 @@ fn decide(request: &Request<'_>, cluster: &Cluster, now: Time) -> Result<Answer,
         Message::RequestCancelJobStep(kill) => cancel_step(asker, kill, cluster, now),
         Message::RequestKillJobs(kill) => kill_jobs(asker, kill, cluster, now),
         Message::RequestJobRequeue(requeue) => requeue_job(asker, requeue, cluster, now),
+        Message::RequestJobWillRun(desc) => crate::will_run::decide(request, desc, cluster, now),
+        Message::RequestTopJob(ask) => crate::top::answer(asker, ask, cluster, now),
         Message::RequestSuspend(ask) => crate::suspend::answer(asker, ask, cluster, now),
         Message::RequestUpdateNode(change) => node_update::answer(asker, change, cluster, now),
         Message::RequestUpdatePartition(change) => {

@@ -1,9 +1,10 @@
 //! What becomes of a verified request: answered here, or by the leader from the replicated state.
 
-use flurm_ctld::{Answer, Identity, Refused, Request, Then};
-use flurm_model::{Command, Reply};
+use flurm_base::Time;
+use flurm_ctld::{Answer, Identity, Refused, Request, Then, Trial};
+use flurm_model::{Cluster, Command, JobSpec, Refusal, Reply};
 use flurm_rt::{Clock, Env, Ident};
-use flurm_sched::Snapshot;
+use flurm_sched::{Asked, Forecast, Snapshot};
 use flurm_wire::messages::{ControlStatus, ReturnCode};
 use flurm_wire::{Errno, Message, Release};
 
@@ -102,6 +103,7 @@ async fn answer<E: Env>(
     let decided = decide(controller, request, message, group_names);
     match decided {
         Answer::Reply(reply) => Ok(reply),
+        Answer::WillRun(trial) => Ok(will_run(controller, &trial)),
         Answer::Elsewhere => Ok(elsewhere(controller, request, message).await),
         Answer::Propose(command, then) => {
             if let Some(refused) = refused_as_impossible(controller, &command) {
@@ -247,6 +249,11 @@ fn refused_as_impossible<E: Env>(controller: &Controller<E>, command: &Command) 
     if key.is_some_and(|key| cluster.submitted(&key).is_some()) {
         return None;
     }
+    impossible(cluster, spec, *at).map(|refusal| Refused::from(refusal).message())
+}
+
+/// Why a job could never start, whatever ends.
+fn impossible(cluster: &Cluster, spec: &JobSpec, at: Time) -> Option<Refusal> {
     let partitions = match spec.partitions.is_empty() {
         false => spec.partitions.clone(),
         true => cluster.partition_default().map(|it| it.conf.name.clone()).into_iter().collect(),
@@ -257,9 +264,30 @@ fn refused_as_impossible<E: Env>(controller: &Controller<E>, command: &Command) 
         // The command itself refuses these, with the right words.
         return None;
     }
-    let snapshot = Snapshot::idle(cluster, *at);
-    let refusal = flurm_sched::feasible(&snapshot, spec, &partitions).err()?;
-    Some(Refused::from(refusal).message())
+    let snapshot = Snapshot::idle(cluster, at);
+    flurm_sched::feasible(&snapshot, spec, &partitions).err()
+}
+
+/// When a job would start.
+fn will_run<E: Env>(controller: &Controller<E>, trial: &Trial) -> Message {
+    controller.with_tables(|tables| {
+        let (cluster, now) = (tables.cluster, tables.now);
+        let (job, asked) = match trial {
+            Trial::Waiting(job) => (Some(*job), Asked::Waiting(*job)),
+            Trial::New(spec) => {
+                if let Some(refusal) = impossible(cluster, spec, now) {
+                    return Refused::from(refusal).message();
+                }
+                (None, Asked::New(spec, &spec.partitions))
+            }
+        };
+        match flurm_sched::forecast(cluster, now, asked) {
+            Some(Forecast { start, partition, placements }) => {
+                tables.will_run(job, start, &partition, &placements)
+            }
+            None => Refused::from(flurm_model::Errno::NodeNotAvail).message(),
+        }
+    })
 }
 
 /// What the leader does in the world because a command was committed right now.

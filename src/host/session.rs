@@ -230,7 +230,9 @@ async fn user_of<E: Env>(
     sender: &Verified,
 ) -> Option<(String, Vec<u32>)> {
     let desc = match message {
-        Message::RequestSubmitBatchJob(desc) | Message::RequestResourceAllocation(desc) => desc,
+        Message::RequestSubmitBatchJob(desc)
+        | Message::RequestResourceAllocation(desc)
+        | Message::RequestJobWillRun(desc) => desc,
         _ => return None,
     };
     let uid = flurm_ctld::owner_uid(desc, sender.identity.uid);

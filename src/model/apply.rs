@@ -104,6 +104,7 @@ impl Cluster {
             Command::SuspensionTold { at, job, attempt, node, sequence } => {
                 Ok(self.suspension_told(*at, *job, *attempt, node, *sequence, events))
             }
+            Command::Top { at, by, jobs } => self.top(*at, *by, jobs, events),
             Command::Warn { at, job, attempt } => Ok(self.warn(*at, *job, *attempt, events)),
             Command::OfTasks { at, by, array, tasks, act } => {
                 self.of_tasks(*at, *by, *array, tasks.as_ref(), act, events)

@@ -126,6 +126,11 @@ impl Cluster {
         self.index.node_use.get(name).copied().unwrap_or_default()
     }
 
+    /// Whether no job has anything of a node, suspended ones included.
+    pub(crate) fn is_vacant(&self, name: &NodeName) -> bool {
+        !self.index.node_jobs.contains_key(name)
+    }
+
     /// Jobs with a share on a node that is not confirmed ended.
     pub fn jobs_on(&self, name: &str) -> impl Iterator<Item = &Job> {
         let ids = self.index.node_jobs.get(name).into_iter().flatten();

@@ -576,6 +576,15 @@ pub enum Command {
         /// Which of the attempt's orders to suspend or go on.
         sequence: u32,
     },
+    /// Jobs go before the others of their user.
+    Top {
+        /// When.
+        at: Time,
+        /// By whom.
+        by: Actor,
+        /// Which, the first one first.
+        jobs: Vec<JobId>,
+    },
 }
 
 /// What is done to tasks of an array.

@@ -47,7 +47,7 @@ impl Cluster {
         let gone: Vec<NodeName> =
             self.nodes.keys().filter(|name| !named.contains(name)).cloned().collect();
         for name in gone {
-            if self.node_use(&name).jobs == 0 {
+            if self.is_vacant(&name) {
                 self.nodes.remove(&name);
                 events.push(Event::NodeRemoved(name));
                 continue;
@@ -147,7 +147,7 @@ impl Cluster {
     /// A node that left the configuration is forgotten once nothing of any job is there.
     pub(crate) fn forget_removed_node(&mut self, at: Time, name: &NodeName, events: &mut Events) {
         let removed = self.nodes.get(name).is_some_and(|node| node.removed);
-        if removed && self.node_use(name).jobs == 0 {
+        if removed && self.is_vacant(name) {
             self.nodes.remove(name);
             self.index.node_order.retain(|known| known != name);
             self.updated.nodes = self.updated.nodes.max(at);

@@ -16,13 +16,14 @@ use crate::{
 };
 
 /// What each version wrote, oldest first; the last one is written today.
-const GOLDEN: [&str; 6] = [
+const GOLDEN: [&str; 7] = [
     include_str!("golden/v1.txt"),
     include_str!("golden/v2.txt"),
     include_str!("golden/v3.txt"),
     include_str!("golden/v4.txt"),
     include_str!("golden/v5.txt"),
     include_str!("golden/v6.txt"),
+    include_str!("golden/v7.txt"),
 ];
 
 fn golden(version: usize) -> BTreeMap<&'static str, Vec<u8>> {
@@ -72,6 +73,7 @@ fn suspensions(at: Time, job: JobId, attempt: AttemptId) -> Vec<(&'static str, C
     let (node, sequence, by) = (name("n1"), 3, ROOT);
     let act = TaskAct::Suspend { resume: true };
     vec![
+        ("top", Command::Top { at, by, jobs: vec![job, JobId(8)] }),
         ("suspend", Command::Suspend { at, job, by, resume: false }),
         ("suspension_told", Command::SuspensionTold { at, job, attempt, node, sequence }),
         ("suspend_tasks", Command::OfTasks { at, by, array: job, tasks: None, act }),

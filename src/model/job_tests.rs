@@ -696,3 +696,25 @@ fn cancelling_a_job_that_is_being_requeued_keeps_when_it_ran() {
     kit.cancels(job, ALICE);
     assert_eq!((kit.job(job).start, kit.job(job).end), (start, end));
 }
+
+fn queue(kit: &Kit) -> Vec<u32> {
+    kit.cluster.pending().map(|job| job.id.0).collect()
+}
+
+#[test]
+fn jobs_at_the_top_trade_places_with_others_of_their_user() {
+    let mut kit = Kit::new(2);
+    let jobs: Vec<JobId> = (0..4).map(|_| kit.submits()).collect();
+    let bobs = kit.submit_with(None, ROOT, JobSpec { uid: 2_000, ..spec() }).expect("accepted");
+    assert_eq!(kit.tops(ALICE, &[jobs[2], jobs[1]]), Reply::Done);
+    assert_eq!(queue(&kit), [3, 2, 1, 4, 5]);
+    assert_eq!(kit.job(jobs[2]).spec.nice, 0, "what was not nice stays so");
+    assert!(kit.job(jobs[0]).spec.nice > 0);
+    let denied = Reply::Refused(Errno::AccessDenied.into());
+    assert_eq!(kit.tops(ALICE, &[bobs]), denied);
+    kit.holds(jobs[3], ALICE);
+    assert_eq!(kit.tops(ALICE, &[jobs[3]]), Reply::Refused(Errno::JobHeld.into()));
+    kit.starts(jobs[2], &["n1"]);
+    assert_eq!(kit.tops(ALICE, &[jobs[2]]), Reply::Refused(Errno::JobNotPending.into()));
+    assert_eq!(kit.tops(ROOT, &[JobId(99)]), Reply::Refused(Errno::InvalidJobId.into()));
+}

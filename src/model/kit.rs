@@ -221,6 +221,11 @@ impl Kit {
         self.apply(&Command::Suspend { at, job, by: ROOT, resume: true }).reply
     }
 
+    pub(crate) fn tops(&mut self, by: Actor, jobs: &[JobId]) -> Reply {
+        let (at, jobs) = (self.now, jobs.to_vec());
+        self.apply(&Command::Top { at, by, jobs }).reply
+    }
+
     pub(crate) fn requeues(&mut self, job: JobId) -> Reply {
         let (at, flags) = (self.now, RequeueFlags::default());
         self.apply(&Command::Requeue { at, job, by: ALICE, flags }).reply

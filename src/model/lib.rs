@@ -38,6 +38,7 @@ mod step_place;
 mod submit;
 mod suspend;
 mod task_set;
+mod top;
 mod update_job;
 
 pub use amounts::{Limit, Memory};

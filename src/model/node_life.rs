@@ -245,7 +245,7 @@ impl Cluster {
             self.check_state_change(node, state)?;
         }
         check_features(node, changes)?;
-        let idle = self.node_use(name).jobs == 0;
+        let idle = self.is_vacant(name);
         self.change_node(at, name, events, |node| {
             change_fields(node, changes);
             if let Some(reason) = &changes.reason {
@@ -271,7 +271,7 @@ impl Cluster {
 
     fn check_state_change(&self, node: &Node, state: NodeStateChange) -> Result<(), Refusal> {
         let invalid = node.flags.has(NodeFlags::INVALID_REG);
-        let idle = self.node_use(&node.conf.name).jobs == 0;
+        let idle = self.is_vacant(&node.conf.name);
         let barred = node.flags.has(NodeFlags::DRAIN) || node.flags.has(NodeFlags::FAIL);
         let allowed = match state {
             NodeStateChange::Down | NodeStateChange::Drain => true,

@@ -27,7 +27,7 @@ struct Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = (0u8..37, any::<u8>(), any::<u8>(), any::<u8>());
+    let step = (0u8..38, any::<u8>(), any::<u8>(), any::<u8>());
     let step = step.prop_map(|(kind, job, node, x)| Step { kind, job, node, x });
     prop::collection::vec(step, 1..120)
 }
@@ -154,6 +154,10 @@ impl Step {
             23 => self.update_command(at, job),
             24 => self.configuration(at),
             26..=33 => self.step_command(at, job, attempt),
+            37 => {
+                let jobs = [job, JobId(u32::from(self.node % 8))].to_vec();
+                Command::Top { at, by: self.by(), jobs }
+            }
             34 => Command::Suspend { at, job, by: ROOT, resume: false },
             35 => Command::Suspend { at, job, by: ROOT, resume: true },
             36 => {

@@ -94,6 +94,9 @@ pub struct Settings {
     /// `kill_invalid_depend`: a job whose dependency can never be met is cancelled.
     #[serde(deserialize_with = "crate::codec::since::<3, _, _>")]
     pub kill_invalid_dependency: bool,
+    /// `SchedulerParameters=enable_user_top`.
+    #[serde(deserialize_with = "crate::codec::since::<7, _, _>")]
+    pub user_top: bool,
 }
 
 impl Settings {
@@ -127,6 +130,7 @@ impl Default for Settings {
             array_size_max: None,
             array_tasks_max: None,
             kill_invalid_dependency: false,
+            user_top: false,
         }
     }
 }

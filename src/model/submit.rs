@@ -32,12 +32,7 @@ impl Cluster {
             let (job, attempt) = (earlier.job, earlier.attempt);
             return Ok(Reply::Submitted { job, attempt, repeated: true });
         }
-        let tasks = spec.array.as_ref().map_or(1, |array| u64::from(array.tasks.count()));
-        let most = u64::from(self.settings.job_count_max);
-        if self.index.jobs_with_tasks + tasks > most {
-            let text = format!("the cluster keeps {} jobs at most", self.settings.job_count_max);
-            return Err(Refusal::new(Errno::MaxJobCount, text));
-        }
+        self.check_job_count(spec)?;
         let partitions = self.partitions_for(spec)?;
         let spec = self.settle(at, spec, &partitions)?;
         let depends =
@@ -53,6 +48,28 @@ impl Cluster {
             self.remember(key, Accepted { job: id, attempt, at });
         }
         Ok(Reply::Submitted { job: id, attempt, repeated: false })
+    }
+
+    /// What a submission would become, as [`crate::Command::Submit`] would take it.
+    ///
+    /// # Errors
+    /// What the submission would be refused with.
+    pub fn would_accept(&self, at: Time, spec: &JobSpec) -> Result<JobSpec, Refusal> {
+        self.check_job_count(spec)?;
+        let partitions = self.partitions_for(spec)?;
+        let spec = self.settle(at, spec, &partitions)?;
+        self.read_dependencies(None, spec.requests.dependency.as_deref().unwrap_or(""))?;
+        Ok(spec)
+    }
+
+    fn check_job_count(&self, spec: &JobSpec) -> Result<(), Refusal> {
+        let tasks = spec.array.as_ref().map_or(1, |array| u64::from(array.tasks.count()));
+        let most = u64::from(self.settings.job_count_max);
+        if self.index.jobs_with_tasks + tasks > most {
+            let text = format!("the cluster keeps {} jobs at most", self.settings.job_count_max);
+            return Err(Refusal::new(Errno::MaxJobCount, text));
+        }
+        Ok(())
     }
 
     fn new_job(
@@ -334,8 +351,12 @@ fn check_times(at: Time, spec: &JobSpec) -> Result<(), Refusal> {
         Some(Limit::Unlimited) | None => None,
     });
     let end = earliest + Span::secs(u64::from(minutes.unwrap_or(0)) * 60);
+    let errno = match spec.time_min {
+        Some(_) if deadline >= at => Errno::InvalidTimeMinLimit,
+        Some(_) | None => Errno::InvalidTimeLimit,
+    };
     if end > deadline {
-        return Err(Refusal::new(Errno::InvalidTimeLimit, "it cannot end before its deadline"));
+        return Err(Refusal::new(errno, "it cannot end before its deadline"));
     }
     Ok(())
 }

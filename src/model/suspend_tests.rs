@@ -150,3 +150,14 @@ fn a_requeued_job_starts_anew_and_is_not_suspended() {
     let [Order::Suspend { sequence: 1, attempt, .. }] = &orders[..] else { panic!("{orders:?}") };
     assert_eq!(*attempt, kit.attempt(id));
 }
+
+#[test]
+fn a_node_that_is_removed_is_kept_while_a_suspended_job_is_there() {
+    let mut kit = Kit::new(2);
+    let id = kit.runs("n2");
+    kit.suspends(id);
+    kit.configure(crate::kit::config(1));
+    assert_eq!(kit.state(id), "Pending+COMPLETING");
+    kit.epilog(id, "n2");
+    assert!(kit.cluster.node("n2").is_none());
+}

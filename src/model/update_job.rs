@@ -24,7 +24,7 @@ impl Cluster {
         events: &mut Events,
     ) -> Outcome {
         let job = self.find_job(id)?;
-        self.check_changes(job, by, changes)?;
+        self.check_changes(at, job, by, changes)?;
         let spec = changed_spec(job, changes);
         let timed = changes.time_limit.is_some() || changes.end.is_some();
         let time_limit = spec.time_limit.filter(|limit| timed && *limit != job.time_limit);
@@ -79,7 +79,13 @@ impl Cluster {
         Ok(Reply::Done)
     }
 
-    fn check_changes(&self, job: &Job, by: Actor, changes: &JobChanges) -> Result<(), Refusal> {
+    fn check_changes(
+        &self,
+        at: Time,
+        job: &Job,
+        by: Actor,
+        changes: &JobChanges,
+    ) -> Result<(), Refusal> {
         if job.is_finished() && !changes_remarks_only(changes) {
             return Err(Refusal::from(Errno::JobFinished));
         }
@@ -106,6 +112,9 @@ impl Cluster {
         }
         if !by.privileged {
             check_rights(job, changes)?;
+        }
+        if changes.deadline.is_some_and(|deadline| deadline < at) {
+            return Err(Refusal::from(Errno::InvalidTimeValue));
         }
         self.check_priority(job, by, changes.priority)
     }
@@ -210,7 +219,7 @@ impl Cluster {
 /// What an ordinary user may not raise.
 fn check_rights(job: &Job, changes: &JobChanges) -> Result<(), Refusal> {
     let raised = changes.nice.is_some_and(|nice| nice < job.spec.nice.min(0));
-    if raised || changes.admin_comment.is_some() {
+    if raised || changes.admin_comment.is_some() || changes.deadline.is_some() {
         return Err(Refusal::from(Errno::AccessDenied));
     }
     Ok(())

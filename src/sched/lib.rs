@@ -5,10 +5,12 @@
 //! a command that the cluster validates again.
 
 mod demand;
+mod forecast;
 mod place;
 mod plan;
 mod snapshot;
 
+pub use forecast::{Asked, Forecast, forecast};
 pub use plan::{Explanation, Plan, REASONS_MAX, STARTS_MAX, feasible, plan};
 pub use snapshot::{JobView, NodeView, PartitionView, Snapshot};
 

@@ -21,6 +21,7 @@ mod slurm_auth;
 mod steps;
 mod submission;
 mod suspend;
+mod times;
 mod truth;
 
 use std::path::Path;

@@ -6,7 +6,9 @@
 pub mod cluster;
 pub mod engine;
 pub mod fault;
+pub mod histories;
 pub mod inspect;
+mod leaders;
 pub mod light;
 pub mod marks;
 pub mod oracle;

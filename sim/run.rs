@@ -9,6 +9,7 @@ use flurm_base::{Rng, knob, mark, planted};
 
 use crate::cluster::{self, Cluster};
 use crate::fault::{self, Planned};
+use crate::histories::{Histories, histories};
 use crate::inspect;
 use crate::oracle::{self, Violation};
 use crate::scenario::{Knobs, Scenario};
@@ -82,6 +83,8 @@ pub struct Keep {
     pub scene: bool,
     /// What is on the disks at the end.
     pub disks: bool,
+    /// What a model checker may judge.
+    pub histories: bool,
 }
 
 /// Files of one machine at the end: path and content.
@@ -130,6 +133,8 @@ pub struct Outcome {
     pub stopped: Option<(u64, Vec<String>)>,
     /// When everything was healed.
     pub healed_at: Option<Nanos>,
+    /// What a model checker may judge, when kept.
+    pub histories: Histories,
 }
 
 fn skewed(rng: &mut Rng, spec: &crate::scenario::WorldSpec) -> (i64, i64) {
@@ -211,12 +216,12 @@ pub fn run_seed_until<X: Engine>(
         knob::start_drawing(rng.child("knobs"));
     }
     mark::start_recording();
-    steps::begin();
+    steps::begin(keep.histories);
     let story = scenario.clone();
     let (world, result) = X::run(world, move || Box::pin(tell::<X>(story, built, rng)));
     cluster::set_current(None);
     crate::light::end();
-    let refused = steps::end();
+    let steps::Watched { refused, kept } = steps::end();
     unplant();
     let knobs = knob::stop_drawing();
     let marks = mark::stop_recording();
@@ -251,6 +256,7 @@ pub fn run_seed_until<X: Engine>(
         stopped: world.trace.broke().zip(inspect::take()),
         healed_at: world.history.healed_at(),
         disks: if keep.disks { disks_of(&world) } else { Vec::new() },
+        histories: kept.map(|kept| histories(&world.history, kept)).unwrap_or_default(),
         scene: world.scene,
     }
 }

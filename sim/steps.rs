@@ -10,12 +10,14 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use flurm_base::JobId;
 use flurm_host::Replica;
 use flurm_model::Command;
 use flurm_raft::{Config, Consensus, Handshake, OrderedLog, StartError, StateMachine};
 use flurm_rt::Env;
-use flurm_tla::{StepJudge, StepSpec, Steps};
+use flurm_tla::{AttemptNumbers, LogSeen, Step, StepJudge, StepSpec, Steps};
 
+use crate::leaders::WatchedLog;
 use crate::oracle::Violation;
 use crate::world;
 
@@ -36,29 +38,62 @@ struct Watch {
     /// Term and length of every entry that was applied.
     applied: BTreeMap<u64, (u64, usize)>,
     refused: Option<Violation>,
+    /// All steps, when they are kept.
+    kept: Option<Kept>,
 }
 
-/// Begins to watch this thread's run.
-pub(crate) fn begin() {
+/// The steps of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    /// Each with how many effects the world had seen before it.
+    pub(crate) steps: Vec<(usize, JobId, Step)>,
+    /// The attempts of all jobs, by number.
+    pub(crate) attempts: AttemptNumbers,
+    /// What was seen of the log.
+    pub(crate) log: Vec<LogSeen>,
+}
+
+/// What was seen of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Watched {
+    /// The first step that was refused.
+    pub(crate) refused: Option<Violation>,
+    /// All steps, when they were kept.
+    pub(crate) kept: Option<Kept>,
+}
+
+/// Begins to watch this thread's run. `keep`: the steps are wanted in the end.
+pub(crate) fn begin(keep: bool) {
     JUDGE.with_borrow_mut(|judge| {
         judge.get_or_insert_with(|| {
             let spec = SPEC.get_or_init(|| StepSpec::read().expect("Step.tla can be evaluated"));
             spec.judge().expect("Step.tla has the constants that it is given")
         });
     });
-    WATCH.set(Some(Watch::default()));
+    let kept = keep.then(Kept::default);
+    WATCH.set(Some(Watch { kept, ..Watch::default() }));
 }
 
-/// Ends it: the first step that was refused.
-pub(crate) fn end() -> Option<Violation> {
-    WATCH.take().and_then(|watch| watch.refused)
+/// Ends it.
+pub(crate) fn end() -> Watched {
+    let seen = |watch: Watch| Watched { refused: watch.refused, kept: watch.kept };
+    WATCH.take().map(seen).unwrap_or_default()
+}
+
+/// Notes what was seen of the log, when it is wanted; its number.
+pub(crate) fn seen(what: LogSeen) -> Option<usize> {
+    WATCH.with_borrow_mut(|watch| {
+        let kept = watch.as_mut().and_then(|watch| watch.kept.as_mut())?;
+        kept.log.push(what);
+        Some(kept.log.len() - 1)
+    })
 }
 
 /// A way to agree, with whatever it agrees on watched.
 #[derive(Clone, Copy, Debug)]
-pub struct Watched<C>(pub C);
+pub struct Tap<C>(pub C);
 
-impl<E: Env, C: Consensus<E>> Consensus<E> for Watched<C> {
+impl<E: Env, C: Consensus<E>> Consensus<E> for Tap<C> {
     async fn start<S: StateMachine, H: Handshake>(
         &self,
         env: E,
@@ -69,21 +104,56 @@ impl<E: Env, C: Consensus<E>> Consensus<E> for Watched<C> {
         let any: &(dyn Any + Send + Sync) = &machine;
         match any.downcast_ref::<Arc<RwLock<Replica>>>() {
             Some(replica) => {
-                let tapped = Arc::new(RwLock::new(Tapped(Arc::clone(replica))));
-                self.0.start(env, config, tapped, handshake).await
+                let member = config.id;
+                seen(LogSeen::Started { member });
+                let tapped = Tapped { member, replica: Arc::clone(replica) };
+                let tapped = Arc::new(RwLock::new(tapped));
+                let log = self.0.start(env, config, tapped, handshake).await?;
+                Ok(Arc::new(WatchedLog::new(member, log)))
             }
-            None => self.0.start(env, config, machine, handshake).await,
+            None => {
+                let member = config.id;
+                seen(LogSeen::Started { member });
+                let noted = Arc::new(RwLock::new(Noted { member, machine }));
+                let log = self.0.start(env, config, noted, handshake).await?;
+                Ok(Arc::new(WatchedLog::new(member, log)))
+            }
         }
     }
 }
 
+/// Any other state machine: only that a command was applied is noted.
+struct Noted<S> {
+    member: u64,
+    machine: Arc<RwLock<S>>,
+}
+
+impl<S: StateMachine> StateMachine for Noted<S> {
+    fn apply(&mut self, index: u64, term: u64, command: &[u8]) -> Vec<u8> {
+        seen(LogSeen::Applied { member: self.member, index, term });
+        self.machine.write().unwrap_or_else(PoisonError::into_inner).apply(index, term, command)
+    }
+
+    fn snapshot(&self) -> Vec<u8> {
+        self.machine.read().unwrap_or_else(PoisonError::into_inner).snapshot()
+    }
+
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.machine.write().unwrap_or_else(PoisonError::into_inner).restore(bytes)
+    }
+}
+
 /// A controller's replica, with each command that it applies looked at.
-struct Tapped(Arc<RwLock<Replica>>);
+struct Tapped {
+    member: u64,
+    replica: Arc<RwLock<Replica>>,
+}
 
 impl StateMachine for Tapped {
     fn apply(&mut self, index: u64, term: u64, command: &[u8]) -> Vec<u8> {
-        let mut replica = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut replica = self.replica.write().unwrap_or_else(PoisonError::into_inner);
         let answer = replica.apply(index, term, command);
+        seen(LogSeen::Applied { member: self.member, index, term });
         WATCH.with_borrow_mut(|watch| {
             if let Some(watch) = watch {
                 watch.applied(index, term, command, &replica);
@@ -93,11 +163,11 @@ impl StateMachine for Tapped {
     }
 
     fn snapshot(&self) -> Vec<u8> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).snapshot()
+        self.replica.read().unwrap_or_else(PoisonError::into_inner).snapshot()
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), String> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).restore(bytes)
+        self.replica.write().unwrap_or_else(PoisonError::into_inner).restore(bytes)
     }
 }
 
@@ -125,6 +195,13 @@ impl Watch {
             });
             if let Err(text) = verdict {
                 self.refuse(format!("entry {index}, job {job}: {text}"));
+            }
+            if let Some(kept) = &mut self.kept {
+                if let Some(job) = replica.cluster().job(job) {
+                    kept.attempts.learn(job);
+                }
+                let effects = world::with(|w| w.history.effects().len());
+                kept.steps.push((effects, job, step));
             }
         }
     }

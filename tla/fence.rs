@@ -217,7 +217,9 @@ impl Fence {
                 Command::UpdateNode { at, node: name.clone(), by: ROOT, changes }
             };
             let runs = self.site.alive.iter().any(|process| process.node == *node);
-            if !self.bounds.honest || !machine.on && !runs {
+            let known = self.site.cluster.node(node.as_str());
+            let answers = known.is_some_and(Node::is_responding);
+            if !self.bounds.honest || answers || !machine.on && !runs {
                 let down = change(NodeStateChange::Down, Some(OPERATORS_REASON));
                 self.apply("OperatorDown", &down, steps);
             }

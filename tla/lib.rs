@@ -5,11 +5,15 @@
 //! walked, `flurm_model::Cluster` and `flurm_node::ledger::Ledger` take the steps.
 
 mod allocation;
+mod alter;
 mod checkers;
 mod dump;
 mod fence;
+mod histories;
+mod history;
 mod job_life;
 mod job_view;
+mod log_history;
 mod manifest;
 mod site;
 mod step;
@@ -20,7 +24,9 @@ mod worlds;
 
 pub use checkers::{Tools, check_all};
 pub use dump::Graph;
+pub use history::{JobHistory, Seen};
 pub use job_view::{AttemptNumbers, JobView, view_of_job};
+pub use log_history::{LogHistory, LogSeen};
 pub use manifest::{Check, Manifest};
 pub use step::{About, Step, StepJudge, StepSpec};
 pub use steps::Steps;

@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use flurm_tla::{Tools, check_all};
 
 const USAGE: &str = "\
-usage: flurm-tla check --tools FOLDER [--specs FOLDER] [--deep] [--only SPEC[/CONFIG]]
+usage: flurm-tla check --tools FOLDER [--sim FILE] [--specs FOLDER] [--deep]
+        [--only SPEC[/CONFIG]]
   --tools   holds tla2tools.jar and bin/tla (ci/tla puts them there)
+  --sim     flurm-sim, in a build that can plant bugs: its histories are judged
   --specs   the specifications (tla)
   --deep    also the configurations with larger constants
   --only    only checks whose names begin so";
@@ -27,11 +29,13 @@ fn run(mut args: impl Iterator<Item = String>) -> Result<usize, String> {
     if args.next().as_deref() != Some("check") {
         return Err(String::from(USAGE));
     }
-    let (mut tools, mut specs, mut deep, mut only) = (None, PathBuf::from("tla"), false, None);
+    let (mut tools, mut sim, mut only) = (None, None, None);
+    let (mut specs, mut deep) = (PathBuf::from("tla"), false);
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
         match arg.as_str() {
             "--tools" => tools = Some(PathBuf::from(value()?)),
+            "--sim" => sim = Some(PathBuf::from(value()?)),
             "--specs" => specs = PathBuf::from(value()?),
             "--only" => only = Some(value()?),
             "--deep" => deep = true,
@@ -46,6 +50,7 @@ fn run(mut args: impl Iterator<Item = String>) -> Result<usize, String> {
         second: folder.join("bin/tla"),
         specs,
         work: folder.join("work"),
+        sim,
     };
     check_all(&tools, deep, only.as_deref())
 }

@@ -1,5 +1,6 @@
 //! What is checked, and what must come of it: `manifest.toml`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -10,6 +11,46 @@ use serde::Deserialize;
 pub struct Manifest {
     /// In their order.
     pub check: Vec<Check>,
+    /// What is judged of simulations.
+    pub histories: Histories,
+}
+
+/// Histories of simulations that TLC judges.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Histories {
+    /// Runs of the product: all their histories are behaviours.
+    pub sample: Vec<Sample>,
+    /// Changes of histories, after each of which they are none.
+    pub altered: Vec<Altered>,
+    /// Scenarios of `scenarios/negative`, and by what a history of a run with the bug is refused.
+    pub planted: BTreeMap<String, Vec<String>>,
+}
+
+/// Simulations to run.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sample {
+    /// Files.
+    pub scenarios: Vec<String>,
+    /// `full` or `light`.
+    pub world: String,
+    /// Seeds of each.
+    pub seeds: u64,
+    /// The same with `--deep`.
+    pub deep_seeds: u64,
+}
+
+/// A change of a history.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Altered {
+    /// The kind of the event: of a command, or `begins` or `ends`.
+    pub event: String,
+    /// What becomes of the first one: `crate::alter` knows the words.
+    pub how: String,
+    /// What refuses the history then.
+    pub refused: Vec<String>,
 }
 
 /// One configuration of one specification.
@@ -24,6 +65,11 @@ pub struct Check {
     pub states: Option<u64>,
     /// This invariant, action property or liveness property must not hold.
     pub violates: Option<String>,
+    /// The alias under which the specification has a more abstract one, which it refines or, where
+    /// something must be violated, does not: `Refines` and the alias is the property.
+    pub refines: Option<String>,
+    /// Why tla-checker does not judge this one: it would take too long.
+    pub first_only: Option<String>,
     /// Seconds after which a checker has failed.
     #[serde(default = "limit_default")]
     pub limit_s: u64,

@@ -38,7 +38,7 @@ pub struct About<N = NodeName> {
 }
 
 impl<N> About<N> {
-    fn renamed<M>(&self, mut name: impl FnMut(&N) -> M) -> About<M> {
+    pub(crate) fn renamed<M>(&self, mut name: impl FnMut(&N) -> M) -> About<M> {
         About {
             kind: self.kind,
             named: self.named,
@@ -52,7 +52,7 @@ impl<N> About<N> {
 }
 
 impl<N: AsRef<str>> About<N> {
-    fn value(&self) -> Value {
+    pub(crate) fn value(&self) -> Value {
         let node = |node: &N| Value::string(node.as_ref());
         record([
             ("kind", Value::string(self.kind)),
@@ -128,7 +128,7 @@ const ACTIONS: [(&str, &str); 17] = [
     ("down", "Down"),
 ];
 
-fn action_of(kind: &str) -> Option<&'static str> {
+pub(crate) fn action_of(kind: &str) -> Option<&'static str> {
     ACTIONS.iter().find(|(known, _)| *known == kind).map(|(_, action)| *action)
 }
 

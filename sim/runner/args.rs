@@ -31,6 +31,9 @@ flurm-sim explain <scenario> [--seed S]
 flurm-sim from-log <folder>... [--until INDEX or TIME] [--json] [--quiet]
     replays the replicated log of a controller (its data folder) and shows commands, events and the
     state; compares the state with every snapshot on the way
+flurm-sim histories <scenario>... --out FILE [--seeds N] [--first S]
+    writes down what was seen of each job, a line each, for a model checker (see docs/specs.md); of a
+    negative scenario those of the first seed that is caught
 flurm-sim check-determinism <scenario>... [--seeds N] [--first S] [--jobs N]
     runs each seed in this process, beside and after others, and in a fresh one; compares all events
 flurm-sim bench <scenario>... [--seeds N] [--first S] [--events]
@@ -61,6 +64,8 @@ pub enum Command {
     Explain,
     /// Replay a production log.
     FromLog,
+    /// Write histories for a model checker.
+    Histories,
     /// Print a hash.
     Digest,
     /// Compare runs.
@@ -71,13 +76,14 @@ pub enum Command {
     Help,
 }
 
-const COMMANDS: [(&str, Command); 12] = [
+const COMMANDS: [(&str, Command); 13] = [
     ("run", Command::Run),
     ("bench", Command::Bench),
     ("replay", Command::Replay),
     ("shrink", Command::Shrink),
     ("explain", Command::Explain),
     ("from-log", Command::FromLog),
+    ("histories", Command::Histories),
     ("digest", Command::Digest),
     ("check-determinism", Command::CheckDeterminism),
     ("check-tripwires", Command::CheckTripwires),

@@ -6,6 +6,7 @@ mod candidates;
 mod corpus;
 mod determinism;
 mod from_log;
+mod histories;
 mod listen;
 mod minimize;
 mod progress;
@@ -138,6 +139,7 @@ pub fn main(arguments: &[String]) -> Exit {
         Command::Shrink => shrink::shrink(&args),
         Command::Explain => explain(&args),
         Command::FromLog => from_log::from_log(&args),
+        Command::Histories => histories::write(&args),
         Command::Digest => determinism::digest(&args),
         Command::CheckDeterminism => determinism::check(&args),
         Command::CheckTripwires => Ok(tripwires::check()),

@@ -12,7 +12,7 @@ use flurm_raft::Replicated;
 use crate::cluster::{CONTROLLER, Cluster, NODE};
 use crate::light::Light;
 use crate::scenario::{Agreement, Scenario};
-use crate::steps::Watched;
+use crate::steps::Tap;
 use crate::world::env::{Engine, Place, SimEnv};
 use crate::world::process::Start;
 use crate::world::{self, MILLI, MachineId, TaskFuture};
@@ -145,11 +145,9 @@ pub(super) fn start<X: Engine>(scenario: &Scenario, cluster: &Rc<Cluster>, rng: 
                 let never = std::future::pending();
                 let ended = match agreement {
                     Agreement::Full => {
-                        controller::run_over(env, options, Watched(Replicated), never).await
+                        controller::run_over(env, options, Tap(Replicated), never).await
                     }
-                    Agreement::Light => {
-                        controller::run_over(env, options, Watched(Light), never).await
-                    }
+                    Agreement::Light => controller::run_over(env, options, Tap(Light), never).await,
                 };
                 told("flurmctld", ended);
             })

@@ -18,6 +18,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use crate::cluster::{CONTROLLER, Cluster};
 use crate::light::Light;
 use crate::scenario::{Agreement, Scenario};
+use crate::steps::Tap;
 use crate::workload::{ClientApi, Doing, Heard, Prepared, Wanted};
 use crate::world::env::{Engine, Place, SimEnv};
 use crate::world::history::{Order, SeenJob, SeenNode};
@@ -113,8 +114,8 @@ pub fn start<X: Engine>(scenario: &Scenario, cluster: &Rc<Cluster>) {
             let (env, config) = (SimEnv::<X>::new(place), config.clone());
             Box::pin(async move {
                 let ended = match agreement {
-                    Agreement::Full => replica(env, config, port, Replicated).await,
-                    Agreement::Light => replica(env, config, port, Light).await,
+                    Agreement::Full => replica(env, config, port, Tap(Replicated)).await,
+                    Agreement::Light => replica(env, config, port, Tap(Light)).await,
                 };
                 if let Err(reason) = ended {
                     tracing::error!("the replica stopped: {reason}");

@@ -118,6 +118,10 @@ pub const GUARDS: &[(&str, &str)] = &[
         "model_trusts_daemons_that_restarted",
         "what a later run of a daemon does not list is believed to run",
     ),
+    (
+        "model_takes_a_word_for_nodes_that_answer",
+        "an operator who sets a node DOWN that answers answers for it once it falls silent",
+    ),
     ("node_forgets_what_never_came", "an order to end an attempt that never came leaves no trace"),
     (
         "node_obeys_orders_for_an_earlier_run",

@@ -206,7 +206,8 @@ pub struct Node {
     pub reason_at: Option<Time>,
     /// Set by hand, `scontrol update node … comment`.
     pub comment: String,
-    /// An operator answers for it: DOWN by hand, so that a silent node's jobs count as ended.
+    /// An operator answers for it: set DOWN by hand while it did not answer, and silent since. What
+    /// ran there counts as ended.
     pub operator_down: bool,
     /// Removed from the configuration, kept while jobs may still run there.
     pub removed: bool,

@@ -37,6 +37,7 @@ impl Cluster {
             node.facts = Some(facts.clone());
             node.registered = Some(at);
             node.flags.set(NodeFlags::NO_RESPOND, false);
+            node.operator_down = false;
             node.flags.set(NodeFlags::INVALID_REG, !shortage.is_empty());
             if node.removed {
                 return;
@@ -170,6 +171,7 @@ impl Cluster {
         self.find_node(name)?;
         self.change_node(at, name, events, |node| {
             node.flags.set(NodeFlags::NO_RESPOND, false);
+            node.operator_down = false;
             let Some(facts) = &mut node.facts else { return };
             facts.cpu_load = cpu_load.or(facts.cpu_load);
             facts.free_memory_mb = free_memory_mb.or(facts.free_memory_mb);
@@ -318,7 +320,6 @@ fn welcome(at: Time, node: &mut Node, returns: ReturnToService, rebooted: bool, 
     if matches!(node.base, NodeBase::Unknown | NodeBase::Future) || (down && back) {
         let kept = node.flags.has(NodeFlags::DRAIN) || node.flags.has(NodeFlags::FAIL);
         node.base = NodeBase::Up;
-        node.operator_down = false;
         node.last_busy = Some(at);
         if !kept {
             node.clear_reason();
@@ -392,11 +393,19 @@ fn change_fields(node: &mut Node, changes: &NodeChanges) {
     }
 }
 
+/// Whether an operator who takes a node out of service answers for what runs there: only for a node
+/// that does not answer itself. Of another one nobody has said anything when it falls silent later.
+fn vouches_for(node: &Node) -> bool {
+    !node.is_responding()
+        || flurm_base::planted::is("model_takes_a_word_for_nodes_that_answer")
+        || flurm_base::planted::is("model_frees_on_nodes_that_answer")
+}
+
 fn change_state(node: &mut Node, state: NodeStateChange, idle: bool) {
     match state {
         NodeStateChange::Down => {
             node.base = NodeBase::Down;
-            node.operator_down = true;
+            node.operator_down = vouches_for(node);
         }
         NodeStateChange::Drain => {
             node.flags.set(NodeFlags::FAIL, false);
@@ -420,8 +429,8 @@ fn change_state(node: &mut Node, state: NodeStateChange, idle: bool) {
         NodeStateChange::Future => {
             assert!(idle || node.base == NodeBase::Down, "checked before");
             node.base = NodeBase::Future;
+            node.operator_down = vouches_for(node);
             node.flags = NodeFlags::default();
-            node.operator_down = true;
         }
     }
 }

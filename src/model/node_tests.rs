@@ -100,7 +100,21 @@ fn a_node_that_answers_confirms_even_when_an_operator_sets_it_down() {
     assert_eq!(kit.state(job), "Pending+COMPLETING");
     let (at, node) = (kit.now, name("n1"));
     kit.apply(&Command::NodeNotResponding { at, node });
-    assert_eq!(kit.state(job), "Pending", "it fell silent after the operator's word");
+    assert_eq!(kit.state(job), "Pending+COMPLETING", "it was DOWN, and nobody looked since");
+    kit.operator("n1", NodeStateChange::Down);
+    assert_eq!(kit.state(job), "Pending", "an operator answers for what is silent");
+}
+
+#[test]
+fn an_operators_word_ends_when_the_node_answers() {
+    let mut kit = Kit::new(2);
+    kit.falls_silent("n1");
+    kit.operator("n1", NodeStateChange::Down);
+    assert!(kit.cluster.node("n1").is_some_and(|node| node.is_answered_for()));
+    kit.registers("n1", &[]);
+    let (at, node) = (kit.now, name("n1"));
+    kit.apply(&Command::NodeNotResponding { at, node });
+    assert!(!kit.cluster.node("n1").is_some_and(|node| node.is_answered_for()));
 }
 
 #[test]

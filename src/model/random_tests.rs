@@ -10,9 +10,8 @@ use crate::kit::{
 };
 use crate::{
     Actor, AllocClient, Applied, BatchEnd, Cluster, Command, DownCause, Event, Job, JobChanges,
-    JobSpec, Limit, Memory, News, Node, NodeChanges, NodeFacts, NodeName, NodeStateChange,
-    PartitionName, Placement, PriorityChange, Reason, Reply, RequeueFlags, ShareState, Size, Start,
-    StepSpec,
+    JobSpec, Limit, Memory, News, NodeChanges, NodeFacts, NodeName, NodeStateChange, PartitionName,
+    Placement, PriorityChange, Reason, Reply, RequeueFlags, ShareState, Size, Start, StepSpec,
 };
 
 const NODES: u32 = 3;
@@ -303,10 +302,7 @@ impl Witness {
         }
         // An operator's word for a node that does not answer.
         for cluster in [before, after] {
-            let word = |node: &&Node| {
-                node.is_answered_for() || (node.operator_down && is_silenced(command, node))
-            };
-            for node in cluster.nodes().filter(word) {
+            for node in cluster.nodes().filter(|node| node.is_answered_for()) {
                 for job in before.jobs_on(&node.conf.name).chain(after.jobs_on(&node.conf.name)) {
                     self.confirmed.insert((job.id, job.attempt, node.conf.name.clone()));
                 }
@@ -328,16 +324,6 @@ impl Witness {
                 assert!(self.confirmed.contains(&key), "{key:?} was freed without confirmation");
             }
         }
-    }
-}
-
-/// Whether a command says that a node does not answer.
-fn is_silenced(command: &Command, silent: &Node) -> bool {
-    match command {
-        Command::NodeDown { node, .. } | Command::NodeNotResponding { node, .. } => {
-            *node == silent.conf.name
-        }
-        _ => false,
     }
 }
 

@@ -221,4 +221,7 @@ StartsAreDone ==
     \A a \in 1 .. MaxLog :
         (Runs(Len(log)) /\ Starts(Len(log)) = a)
             ~> (a \in started \/ ~Runs(Len(log)) \/ Starts(Len(log)) > a)
+\* The job's life, from far away: how its attempts end is not looked at.
+Life == INSTANCE Life WITH att <- Starts(Len(log)), begun <- started, quiet <- TRUE
+RefinesLife == Life!Spec
 =============================================================================

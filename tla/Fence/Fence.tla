@@ -26,7 +26,7 @@ CONSTANTS
     MaxTerms,     \* leaders, one after the other
     Silence,      \* SlurmdTimeout in ticks of a leader's time; 0: nobody judges
     Operators,    \* an operator takes nodes out of service and puts them back
-    Honest,       \* he sets DOWN only what is dead
+    Honest,       \* of what does not answer he sets DOWN only what is dead
     Returns       \* ReturnToService: "always", "silence" or "hand"
 
 VARIABLES
@@ -198,7 +198,8 @@ Answer(n) ==
 Responds(n) ==
     /\ leader.on
     /\ ~nodes[n].resp
-    /\ nodes' = [nodes EXCEPT ![n].resp = TRUE]
+    /\ nodes' = [nodes EXCEPT ![n].resp = TRUE,
+                              ![n].word = nodes[n].word /\ "word-for-what-answers" \in Bugs]
     /\ UNCHANGED <<jobs, leader, silence, machine, reg, ledger, alive, msgs>>
 
 \* Half of the silence: Command::NodeNotResponding
@@ -232,12 +233,14 @@ TakeDown(n) ==
         /\ jobs' = FreedHere(FailedHere(jobs, n, Answered(ns)), n, Answered(ns))
     /\ UNCHANGED <<leader, silence, machine, reg, ledger, alive, msgs>>
 
-\* scontrol update nodename=n state=down reason=...: whoever says so answers for the node.
+\* scontrol update nodename=n state=down reason=...: whoever says so of a node that does not answer,
+\* answers for it. Of one that answers nobody has said what becomes of it later.
 OperatorDown(n) ==
     /\ Operators
     /\ leader.on
-    /\ Honest => ~machine[n].on /\ \A p \in alive : p.node # n
-    /\ LET ns == [nodes EXCEPT ![n].base = "down", ![n].word = TRUE, ![n].why = "operator"]
+    /\ (Honest /\ ~nodes[n].resp) => (~machine[n].on /\ \A p \in alive : p.node # n)
+    /\ LET word == ~nodes[n].resp \/ "word-for-what-answers" \in Bugs
+           ns == [nodes EXCEPT ![n].base = "down", ![n].word = word, ![n].why = "operator"]
        IN
         /\ nodes' = ns
         /\ jobs' = FreedHere(FailedHere(jobs, n, Answered(ns)), n, Answered(ns))
@@ -275,9 +278,9 @@ Register(n, late) ==
            anew == rebooted \/ was.run < r.run
            back == \/ Returns = "always"
                    \/ Returns = "silence" /\ was.why = "silent" /\ ~rebooted
-           known == [was EXCEPT !.resp = TRUE, !.boot = r.boot, !.run = r.run]
+           known == [was EXCEPT !.resp = TRUE, !.word = FALSE, !.boot = r.boot, !.run = r.run]
            now == IF was.base = "down" /\ back
-                  THEN [known EXCEPT !.base = "up", !.word = FALSE, !.why = None]
+                  THEN [known EXCEPT !.base = "up", !.why = None]
                   ELSE IF rebooted /\ Returns # "always"
                        THEN [known EXCEPT !.base = "down",
                                           !.why = IF was.why \in {None, "silent"}
@@ -535,6 +538,9 @@ StartsWhereServed ==
 \* Nobody answers for a node in service.
 WordIsForDown == \A n \in Machines : nodes[n].word => nodes[n].base = "down"
 
+\* Nobody answers for a node that can answer itself.
+WordIsForSilent == \A n \in Machines : nodes[n].word => ~nodes[n].resp
+
 \* Every job ends, although machines fail.
 EveryJobEnds ==
     \A j \in Numbers : TRUE ~> (IsFinished(jobs[j]) \/ jobs[j].att > MaxAttempts)
@@ -546,4 +552,9 @@ SilenceIsNoticed ==
 \* So is one that comes back.
 ReturnIsNoticed ==
     \A n \in Failing : machine[n].on ~> (~machine[n].on \/ nodes[n].run = machine[n].run)
+\* The first job's life, from far away.
+Begun == {a \in Attempts : \E n \in Machines : Msg("confirm", 1, a, n) \in msgs}
+Life == INSTANCE Life WITH
+    att <- jobs[1].att, begun <- Begun, quiet <- (\A p \in alive : p.job # 1)
+RefinesLife == Life!Spec
 ==============================================================================

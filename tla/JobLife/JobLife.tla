@@ -340,4 +340,9 @@ EveryJobEnds ==
 
 \* Whoever asks is answered.
 EveryRequestIsAnswered == \A r \in Requests : client[r].st = "sent" ~> client[r].st = "acked"
+\* The first job's life, from far away.
+Begun == {a \in Attempts : \E n \in Machines : Msg("confirm", 1, a, n) \in msgs}
+Life == INSTANCE Life WITH
+    att <- jobs[1].att, begun <- Begun, quiet <- (\A p \in alive : p.job # 1)
+RefinesLife == Life!Spec
 ==============================================================================

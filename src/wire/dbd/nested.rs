@@ -41,11 +41,24 @@ impl Wire for Packed {
 
 /// An accounting message that a controller passes on. 1028, 24.05 and later.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Relay(pub Box<DbdMessage>);
+pub struct Relay {
+    /// The message.
+    pub message: Box<DbdMessage>,
+    /// What a sender leaves behind it: `_pack_dbd_relay` copies the whole of the buffer that it
+    /// packed into, and `_unpack_dbd_relay` reads nothing of what it did not need.
+    pub rest: Vec<u8>,
+}
+
+impl Relay {
+    /// With nothing behind the message.
+    pub fn of(message: DbdMessage) -> Self {
+        Self { message: Box::new(message), rest: Vec::new() }
+    }
+}
 
 impl Default for Relay {
     fn default() -> Self {
-        Self(Box::new(DbdMessage::DbdReconfig))
+        Self::of(DbdMessage::DbdReconfig)
     }
 }
 
@@ -53,9 +66,10 @@ impl Wire for Relay {
     const KIND: &'static str = "relay";
 
     fn encode(&self, w: &mut Writer) {
-        w.u16(self.0.msg_type());
-        w.u16(self.0.msg_type());
-        self.0.encode(w);
+        w.u16(self.message.msg_type());
+        w.u16(self.message.msg_type());
+        self.message.encode(w);
+        w.raw(&self.rest);
     }
 
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -66,15 +80,22 @@ impl Wire for Relay {
         if message.msg_type() != announced {
             return Err(r.invalid("a relayed message is not of the announced type"));
         }
-        Ok(Self(Box::new(message)))
+        Ok(Self { message: Box::new(message), rest: r.rest().to_vec() })
     }
 
     fn view(&self, v: &mut dyn Visitor) {
-        packed::view_named(KIND, &*self.0, v);
+        v.record_begin(KIND);
+        v.field(self.message.name());
+        self.message.view(v);
+        if !self.rest.is_empty() {
+            v.field("rest");
+            v.bytes(&self.rest);
+        }
+        v.record_end();
     }
 
     fn sample(g: &mut Gen) -> Self {
-        Self(Box::new(plain_sample(g)))
+        Self::of(plain_sample(g))
     }
 
     fn schema(release: Release, s: &mut Schema) {

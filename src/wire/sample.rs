@@ -19,26 +19,34 @@ pub struct Gen {
     state: u64,
     serial: u64,
     distinct: bool,
+    digits: bool,
     altered: Option<u64>,
 }
 
 impl Gen {
     /// A generator whose values depend on nothing but the seed and the release.
     pub const fn new(release: Release, seed: u64) -> Self {
-        Self { release, state: seed, serial: 0, distinct: false, altered: None }
+        Self { release, state: seed, serial: 0, distinct: false, digits: false, altered: None }
     }
 
     /// A generator that draws no lots: every number and text is unlike its neighbours, everything
     /// optional is there, every list has one element. What a reader shows of such a message can be
     /// told apart field by field.
     pub const fn distinct(release: Release) -> Self {
-        Self { release, state: 0, serial: 0, distinct: true, altered: None }
+        Self { release, state: 0, serial: 0, distinct: true, digits: false, altered: None }
     }
 
     /// The same, but for the value drawn as the `nth`, counted from one.
     #[must_use]
     pub const fn altering(mut self, nth: u64) -> Self {
         self.altered = Some(nth);
+        self
+    }
+
+    /// The same, but every text is a number: readers that take lists of numbers refuse words.
+    #[must_use]
+    pub const fn in_digits(mut self) -> Self {
+        self.digits = true;
         self
     }
 
@@ -123,7 +131,13 @@ impl Gen {
     /// A string unlike its neighbours, now and then with bytes that are not ASCII.
     pub fn text(&mut self) -> String {
         if self.distinct {
-            let word = if self.count() { "altered" } else { "word" };
+            let altered = self.count();
+            let word = match (self.digits, altered) {
+                (true, true) => "9",
+                (true, false) => "",
+                (false, true) => "altered",
+                (false, false) => "word",
+            };
             return format!("{word}{}", self.serial);
         }
         self.serial += 1;

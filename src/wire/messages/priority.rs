@@ -62,17 +62,17 @@ pub struct AssociationShares {
     pub user: u16,
 }
 
-/// Asks for priorities: of everything since 24.05. 2026.
+/// Asks for priorities: of everything since 23.02. 2026.
 #[derive(Clone, Debug, PartialEq, Eq, Wire)]
 pub struct PriorityFactorsRequest {
     /// Only these jobs.
-    #[wire(until = V23_11)]
+    #[wire(until = V22_05)]
     pub job_ids: List<u32>,
     /// Only these users' jobs.
-    #[wire(until = V23_11)]
+    #[wire(until = V22_05)]
     pub user_ids: List<u32>,
     /// Only in these partitions.
-    #[wire(until = V23_11)]
+    #[wire(until = V22_05)]
     pub partitions: Option<String>,
 }
 

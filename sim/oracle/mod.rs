@@ -61,6 +61,7 @@ oracles! {
     success_comes_first::SuccessComesFirst,
     drains_are_kept::DrainsAreKept,
     features_are_met::FeaturesAreMet,
+    licenses_suffice::LicensesSuffice,
     suspended_jobs_rest::SuspendedJobsRest,
 }
 

@@ -152,6 +152,7 @@ fn job_desc(wanted: &Wanted, uid: u32) -> JobDesc {
         array_inx: wanted.array.clone().map(Into::into),
         dependency: wanted.dependency.clone().map(Into::into),
         features: wanted.features.clone().map(Into::into),
+        licenses: wanted.licenses.clone().map(Into::into),
         bitflags: if wanted.dependency.is_some() { KILL_INV_DEP } else { 0 },
         ..JobDesc::default()
     }

@@ -39,6 +39,8 @@ pub struct Wanted {
     pub array: Option<String>,
     /// `--dependency`, with `--kill-on-invalid-dep`.
     pub dependency: Option<String>,
+    /// `--licenses`.
+    pub licenses: Option<String>,
     /// `--constraint`.
     pub features: Option<String>,
     /// An allocation, as salloc asks for one, in place of a batch job.

@@ -8,6 +8,7 @@ pub mod hex;
 pub mod hostlist;
 mod ids;
 pub mod knob;
+pub mod license;
 pub mod mark;
 pub mod natural;
 pub mod planted;

@@ -45,6 +45,8 @@ pub struct Conf {
     pub scheduler_type: String,
     /// `SchedulerParameters`.
     pub scheduler_parameters: Parameters,
+    /// `Licenses`: names and counts.
+    pub licenses: Vec<(String, u32)>,
     /// `DependencyParameters`.
     pub dependency_parameters: Parameters,
     /// `SelectType`.

@@ -128,6 +128,9 @@ impl Settler<'_> {
         if self.text("ClusterName").is_empty() {
             self.error("ClusterName", "must be set");
         }
+        if self.licenses().is_none() {
+            self.error("Licenses", "is not a list of names and counts");
+        }
         self.at_least("MaxJobCount", 1);
         self.at_least("MaxStepCount", 1);
         self.at_least("FirstJobId", 1);
@@ -258,6 +261,7 @@ impl Settler<'_> {
             scheduler_type: text("SchedulerType"),
             scheduler_parameters: parameters("SchedulerParameters"),
             dependency_parameters: parameters("DependencyParameters"),
+            licenses: self.licenses().unwrap_or_default(),
             select_type: text("SelectType"),
             select_type_parameters: self.small("SelectTypeParameters"),
             priority_type: text("PriorityType"),
@@ -476,6 +480,11 @@ impl Settler<'_> {
     fn put(&mut self, key: &str, text: &str, number: Option<u64>) {
         let setting = self.settings.get_mut(key).expect("every key of the table has a setting");
         *setting = Setting { text: text.to_owned(), number, set: setting.set };
+    }
+
+    fn licenses(&self) -> Option<Vec<(String, u32)>> {
+        let list = flurm_base::license::LicenseList::parse(self.text("Licenses"))?;
+        (!list.any).then_some(list.items)
     }
 
     fn error(&mut self, key: &str, text: &str) {

@@ -139,7 +139,7 @@ pub const GLOBAL: &[Key] = &[
     key("LaunchParameters", Text),
     key("LaunchType", Text).defunct(GONE),
     key("LicenseParameters", Text).since(V26_05),
-    key("Licenses", Text),
+    key("Licenses", Text).honoured(),
     key("LogTimeFormat", OneOf(words::LOG_TIME_FORMATS)).default("iso8601_ms"),
     key("MCSParameters", Text),
     key("MCSPlugin", Text).refused("jobs and nodes would not be kept apart"),

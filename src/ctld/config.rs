@@ -33,6 +33,7 @@ fn settings(conf: &Conf, slurm_uid: u32) -> Settings {
         array_size_max: Some(jobs.array_size_max),
         kill_invalid_dependency: conf.dependency_parameters.has("kill_invalid_depend")
             || conf.scheduler_parameters.has("kill_invalid_depend"),
+        licenses: conf.licenses.clone(),
         user_top: conf.scheduler_parameters.has("enable_user_top"),
         array_tasks_max: conf
             .scheduler_parameters

@@ -48,6 +48,8 @@ impl Tables<'_> {
             group_id: spec.gid,
             job_state: job.state_number(),
             mail_type: spec.mail.types,
+            licenses: requests.licenses.as_deref().map(Text::from),
+            licenses_allocated: licenses_of(job).as_deref().map(Text::from),
             mail_user: spec.mail.user.as_deref().map(Text::from),
             name: Some(spec.name.clone().into()),
             priority: self.priority(job),
@@ -209,6 +211,14 @@ impl Tables<'_> {
             info.billable_tres = f64::from(NO_VAL);
         }
     }
+}
+
+/// The licences that a job has, while it has them.
+fn licenses_of(job: &Job) -> Option<String> {
+    let open = job.allocation.as_ref().is_some_and(flurm_model::Allocation::is_open);
+    let held = job.licenses.iter().filter(|_| open);
+    let texts: Vec<String> = held.map(|(name, count)| format!("{name}:{count}")).collect();
+    (!texts.is_empty()).then(|| texts.join(","))
 }
 
 fn info_is_completing(job: &Job) -> bool {

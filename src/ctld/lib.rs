@@ -14,6 +14,7 @@ mod constraint;
 mod identity;
 mod job_view;
 mod launch;
+mod license_view;
 mod node_update;
 mod node_view;
 mod partition_update;

@@ -10,8 +10,8 @@ use flurm_wire::messages::{
     KillJobsResponse, KilledJob, Requeue, ReturnCode, SelectedStep, SubmitResponse,
 };
 use flurm_wire::records::{
-    JobDesc, JobInfoMsg, LicenseInfoMsg, NodeInfoMsg, NodeRegistration, NodeRegistrationAnswer,
-    PartitionInfoMsg, ReservationInfoMsg, TresRecord,
+    JobDesc, JobInfoMsg, NodeInfoMsg, NodeRegistration, NodeRegistrationAnswer, PartitionInfoMsg,
+    ReservationInfoMsg, TresRecord,
 };
 use flurm_wire::{BATCH_STEP, Errno as WireErrno, Message, NO_VAL, StepId, UnixTime};
 
@@ -190,6 +190,13 @@ fn decide(request: &Request<'_>, cluster: &Cluster, now: Time) -> Result<Answer,
         Message::RequestJobRequeue(requeue) => requeue_job(asker, requeue, cluster, now),
         Message::RequestJobWillRun(desc) => crate::will_run::decide(request, desc, cluster, now),
         Message::RequestTopJob(ask) => crate::top::answer(asker, ask, cluster, now),
+        Message::RequestLicenseInfo(ask) => {
+            unless_unchanged(
+                ask.last_update,
+                cluster.updated().jobs.max(cluster.updated().config),
+            )?;
+            Ok(Answer::Reply(tables().licenses()))
+        }
         Message::RequestSuspend(ask) => crate::suspend::answer(asker, ask, cluster, now),
         Message::RequestUpdateNode(change) => node_update::answer(asker, change, cluster, now),
         Message::RequestUpdatePartition(change) => {
@@ -256,9 +263,6 @@ fn nothing_of(message: &Message, now: Time) -> Answer {
                 last_update,
                 ..Default::default()
             })
-        }
-        Message::RequestLicenseInfo(_) => {
-            Message::ResponseLicenseInfo(LicenseInfoMsg { last_update, ..Default::default() })
         }
         Message::RequestFedInfo => Message::ResponseFedInfo(Box::default()),
         _ => return Answer::Elsewhere,

@@ -27,8 +27,6 @@ const NO_KILL_INV_DEP: u64 = 1 << 1;
 const SPREAD_JOB: u64 = 1 << 8;
 /// ESLURM_INVALID_GRES: what Slurm answers where no such generic resource is configured.
 const INVALID_GRES: u32 = 2072;
-/// ESLURM_INVALID_LICENSES.
-const INVALID_LICENSES: u32 = 2048;
 /// ESLURM_RESERVATION_INVALID.
 const RESERVATION_INVALID: u32 = 2053;
 /// ESLURM_JOB_SCRIPT_MISSING.
@@ -190,9 +188,6 @@ fn refuse_what_is_not_done(desc: &JobDesc) -> Result<(), Refused> {
             let text = format!("{option}: no generic resources are configured");
             return Err(Refused::because(INVALID_GRES, text));
         }
-    }
-    if asked(&desc.licenses) {
-        return Err(Refused::because(INVALID_LICENSES, "--licenses: no licenses are configured"));
     }
     if asked(&desc.reservation) {
         let text = "--reservation: no reservation exists";
@@ -385,6 +380,7 @@ fn warning(desc: &JobDesc) -> Option<Warning> {
 
 fn requests(desc: &JobDesc) -> Requests {
     Requests {
+        licenses: text(&desc.licenses),
         wckey: text(&desc.wckey),
         prefer: text(&desc.prefer),
         dependency: text(&desc.dependency),

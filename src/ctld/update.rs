@@ -58,7 +58,7 @@ pub(crate) fn changes(desc: &JobDesc, privileged: bool) -> Result<JobChanges, Re
         sharing: sharing(desc.shared)?,
         contiguous: flag(desc.contiguous),
         requeue: flag(desc.requeue),
-        licenses: None,
+        licenses: given(&desc.licenses),
         dependency: given(&desc.dependency),
         reservation: None,
         wckey: given(&desc.wckey),
@@ -72,7 +72,6 @@ fn refuse_what_is_not_done(desc: &JobDesc) -> Result<(), Refused> {
     let asked = |value: &Option<Text>| value.as_ref().is_some_and(|text| !text.is_empty());
     let unsupported = [
         (asked(&desc.burst_buffer), "BurstBuffer"),
-        (asked(&desc.licenses), "Licenses"),
         (asked(&desc.reservation), "ReservationName"),
         (asked(&desc.tres_per_node), "Gres"),
         (asked(&desc.tres_per_job), "TresPerJob"),

@@ -630,6 +630,8 @@ pub enum StartRefusal {
     Resources,
     /// The placement is not one the job could have: too few CPUs, or a node twice.
     Shape,
+    /// A licence is not free.
+    Licenses,
 }
 
 /// The answer to a command.

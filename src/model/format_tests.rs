@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What each version wrote, oldest first; the last one is written today.
-const GOLDEN: [&str; 7] = [
+const GOLDEN: [&str; 8] = [
     include_str!("golden/v1.txt"),
     include_str!("golden/v2.txt"),
     include_str!("golden/v3.txt"),
@@ -24,6 +24,7 @@ const GOLDEN: [&str; 7] = [
     include_str!("golden/v5.txt"),
     include_str!("golden/v6.txt"),
     include_str!("golden/v7.txt"),
+    include_str!("golden/v8.txt"),
 ];
 
 fn golden(version: usize) -> BTreeMap<&'static str, Vec<u8>> {

@@ -29,6 +29,8 @@ pub(crate) struct Index {
     pub(crate) ending: BTreeSet<JobId>,
     pub(crate) signalling: BTreeSet<JobId>,
     pub(crate) suspending: BTreeSet<JobId>,
+    /// Licences in use.
+    pub(crate) licenses: BTreeMap<String, u32>,
     pub(crate) holding: BTreeSet<JobId>,
     pub(crate) finished: BTreeSet<(Time, JobId)>,
     pub(crate) users: BTreeMap<u32, UserCounts>,
@@ -157,6 +159,13 @@ impl Index {
             self.users.remove(&job.spec.uid);
         }
         let Some(allocation) = &job.allocation else { return };
+        for (name, count) in job.licenses.iter().filter(|_| allocation.is_open()) {
+            let used = self.licenses.entry(name.clone()).or_default();
+            step(used, *count, add);
+            if *used == 0 {
+                self.licenses.remove(name);
+            }
+        }
         for share in allocation.shares.iter().filter(|share| share.is_open()) {
             let used = self.node_use.entry(share.node.clone()).or_default();
             // What is suspended keeps its memory and nothing else.

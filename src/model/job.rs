@@ -284,6 +284,9 @@ pub struct Job {
     /// That the current attempt was suspended.
     #[serde(deserialize_with = "crate::codec::since::<6, _, _>")]
     pub suspension: Option<Suspension>,
+    /// Licences that the current attempt was given; kept after the end to be shown.
+    #[serde(deserialize_with = "crate::codec::since::<8, _, _>")]
+    pub licenses: Vec<(String, u32)>,
 }
 
 impl Job {

@@ -20,6 +20,7 @@ mod dependency;
 mod dependents;
 mod index;
 mod job;
+mod license;
 mod life;
 mod names;
 mod node;
@@ -54,6 +55,7 @@ pub use dependency::{Dependencies, Dependency, DependencyKind, DependencyState, 
 pub use job::{
     Allocation, EndCause, Hold, Job, JobBase, JobFlags, Launch, Share, ShareState, SignalRequest,
 };
+pub use license::{License, choose as choose_licenses};
 pub use names::{NodeName, PartitionName};
 pub use node::{InitialState, Node, NodeBase, NodeConf, NodeFacts, NodeFlags, NodeUse};
 pub use orders::Order;
@@ -78,6 +80,8 @@ mod format_tests;
 mod job_tests;
 #[cfg(test)]
 mod kit;
+#[cfg(test)]
+mod license_tests;
 #[cfg(test)]
 mod node_tests;
 #[cfg(test)]

@@ -145,6 +145,7 @@ impl Cluster {
             job.ended_by = None;
             job.suspend = None;
             job.suspension = None;
+            job.licenses.clear();
             job.warned = false;
             if !job.time_limit_fixed {
                 job.time_limit = job.spec.time_limit.unwrap_or(job.time_limit);

@@ -77,6 +77,10 @@ impl Step {
             requeue: Some(!self.job.is_multiple_of(3)),
             kill_on_node_fail: !self.job.is_multiple_of(4),
             priority: self.job.is_multiple_of(7).then_some(0),
+            requests: crate::Requests {
+                licenses: (self.node > 128).then(|| String::from("a:2|b")),
+                ..crate::Requests::default()
+            },
             ..spec()
         }
     }
@@ -265,6 +269,7 @@ impl Step {
         if self.x % 4 == 3 {
             config.nodes[0].cpus = 1 + u32::from(self.node % 4);
         }
+        config.settings.licenses = vec![("a".into(), u32::from(self.node % 5)), ("b".into(), 1)];
         config.settings.return_to_service = match self.node % 3 {
             0 => crate::ReturnToService::ByHand,
             1 => crate::ReturnToService::AfterSilence,
@@ -294,6 +299,7 @@ impl Witness {
             judge_terminal(before.job(job.id), job, command);
         }
         judge_events(before, after, &applied.events);
+        judge_licenses(before, after, command);
     }
 
     fn learn(&mut self, command: &Command, before: &Cluster, after: &Cluster) {
@@ -324,6 +330,16 @@ impl Witness {
                 assert!(self.confirmed.contains(&key), "{key:?} was freed without confirmation");
             }
         }
+    }
+}
+
+/// Only a configuration makes more of a licence used than there is.
+fn judge_licenses(before: &Cluster, after: &Cluster, command: &Command) {
+    if matches!(command, Command::Configure { .. }) {
+        return;
+    }
+    for (was, is) in before.licenses().zip(after.licenses()) {
+        assert!(is.used <= is.total.max(was.used), "{is:?} after {was:?}");
     }
 }
 

@@ -118,6 +118,8 @@ errnos! {
     UserIdMissing = 2010,
     /// ESLURM_JOB_NOT_SUSPENDED
     JobNotSuspended = 2087,
+    /// ESLURM_INVALID_LICENSES
+    InvalidLicenses = 2048,
 }
 
 /// Why a request is refused: goes back to the user in the reply.

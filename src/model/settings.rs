@@ -97,6 +97,9 @@ pub struct Settings {
     /// `SchedulerParameters=enable_user_top`.
     #[serde(deserialize_with = "crate::codec::since::<7, _, _>")]
     pub user_top: bool,
+    /// `Licenses`: names and counts.
+    #[serde(deserialize_with = "crate::codec::since::<8, _, _>")]
+    pub licenses: Vec<(String, u32)>,
 }
 
 impl Settings {
@@ -131,6 +134,7 @@ impl Default for Settings {
             array_tasks_max: None,
             kill_invalid_dependency: false,
             user_top: false,
+            licenses: Vec::new(),
         }
     }
 }

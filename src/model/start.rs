@@ -80,6 +80,9 @@ impl Cluster {
             }
             self.check_room(job, node, placement)?;
         }
+        if self.licenses_for(job).is_none() {
+            return Err(StartRefusal::Licenses);
+        }
         self.check_features(job, start)
     }
 
@@ -138,6 +141,7 @@ impl Cluster {
     fn start(&mut self, at: Time, start: &Start, events: &mut Events) {
         let shares: Vec<Share> = start.placements.iter().map(share_of).collect();
         let time_max = self.partitions[&start.partition].conf.time_max;
+        let licenses = self.licenses_for(&self.jobs[&start.job]).expect("a start was validated");
         self.change_job(at, start.job, |job, _| {
             assert!(job.is_startable(), "a start was validated");
             job.base = JobBase::Running;
@@ -149,6 +153,7 @@ impl Cluster {
             job.last_sched = Some(at);
             job.eligible = job.eligible.or(Some(at));
             job.allocation = Some(Allocation { shares });
+            job.licenses = licenses;
             if !job.time_limit_fixed && job.spec.time_min.is_some() {
                 job.time_limit = job.time_limit.min(time_max);
             }

@@ -130,6 +130,7 @@ impl Cluster {
             signal_next: 0,
             depends: None,
             suspension: None,
+            licenses: Vec::new(),
             array: spec.array.as_ref().map(|array| JobArray::new(id, array)),
             spec: Arc::new(spec),
         }
@@ -195,6 +196,7 @@ impl Cluster {
         check_shape(&spec)?;
         check_times(at, &spec)?;
         self.check_array(&spec)?;
+        self.check_licenses(&spec)?;
         self.check_limits(&spec, &partitions)?;
         Ok(spec)
     }

@@ -37,6 +37,9 @@ impl Cluster {
         if job.base == JobBase::Pending {
             check_shape(&spec)?;
         }
+        if changes.licenses.is_some() {
+            self.check_licenses(&spec)?;
+        }
         let nice = changes.nice.map(|nice| (job.spec.nice, nice));
         let partitions = match &changes.partitions {
             Some(wanted) => Some(self.known_partitions(wanted)?),

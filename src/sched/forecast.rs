@@ -37,6 +37,7 @@ pub struct Forecast {
 struct Occupant {
     job: JobId,
     parts: Vec<(usize, Placement)>,
+    licenses: Vec<(String, u32)>,
 }
 
 /// The job whose start is asked for.
@@ -121,7 +122,7 @@ fn occupants(cluster: &Cluster, snapshot: &Snapshot) -> BTreeMap<(Time, u64), Oc
             }
             _ => soon,
         };
-        ((until.max(soon), nth), Occupant { job: job.id, parts })
+        ((until.max(soon), nth), Occupant { job: job.id, parts, licenses: job.licenses.clone() })
     };
     let holding = cluster.holding().filter(|job| job.base != JobBase::Suspended);
     (0..).zip(holding).map(occupant).collect()
@@ -156,6 +157,8 @@ impl Future {
         };
         let job = &mut self.snapshot.pending[at];
         let end = end_of(self.snapshot.now, job.time_limit);
+        let licenses = self.snapshot.licenses.choose(&job.spec).unwrap_or_default();
+        self.snapshot.licenses.take(&licenses);
         job.tasks -= 1;
         job.tasks_startable = job.tasks_startable.saturating_sub(1);
         if job.tasks == 0 {
@@ -173,7 +176,7 @@ impl Future {
             parts.push((place, part));
         }
         let nth = u64::MAX - self.until.len() as u64;
-        self.until.insert((end, nth), Occupant { job: start.job, parts });
+        self.until.insert((end, nth), Occupant { job: start.job, parts, licenses });
     }
 
     /// Goes on to the next time at which something changes; `None` when nothing will.
@@ -192,6 +195,7 @@ impl Future {
             for (place, part) in &gone.parts {
                 leave(&mut self.snapshot.nodes[*place], part);
             }
+            self.snapshot.licenses.give_back(&gone.licenses);
             let array = self.snapshot.pending.iter_mut().find(|job| job.id == gone.job);
             if let Some(array) = array {
                 array.tasks_startable = (array.tasks_startable + 1).min(array.tasks);
@@ -249,7 +253,7 @@ mod tests {
         let node = s.nodes[1].name.clone();
         let part = Placement { node, cpus: 4, memory_mb: 0, tasks: 1, whole_node: false };
         let mut future = future(s);
-        let occupant = Occupant { job: JobId(9), parts: vec![(1, part)] };
+        let occupant = Occupant { job: JobId(9), parts: vec![(1, part)], licenses: Vec::new() };
         future.until.insert((NOW + Span::secs(420), 0), occupant);
         assert_eq!(after(future.start_of(JobId(1), 100)), Some(7));
     }

@@ -38,6 +38,7 @@ pub(crate) fn cluster(cpus: &[u32]) -> Snapshot {
         nodes: cpus.iter().enumerate().map(node).collect(),
         partitions: Vec::new(),
         pending: Vec::new(),
+        licenses: crate::Licenses::default(),
     };
     add_partition(&mut snapshot, "main", 0..cpus.len(), |_| {});
     snapshot

@@ -6,11 +6,13 @@
 
 mod demand;
 mod forecast;
+mod license;
 mod place;
 mod plan;
 mod snapshot;
 
 pub use forecast::{Asked, Forecast, forecast};
+pub use license::Licenses;
 pub use plan::{Explanation, Plan, REASONS_MAX, STARTS_MAX, feasible, plan};
 pub use snapshot::{JobView, NodeView, PartitionView, Snapshot};
 

@@ -155,6 +155,7 @@ struct Candidates {
 struct Pass<'a> {
     snapshot: &'a Snapshot,
     nodes: Vec<NodeView>,
+    licenses: crate::Licenses,
     /// The same nodes with nothing on them.
     vacant: Vec<NodeView>,
     /// How many tasks of each job start; a job is one.
@@ -177,6 +178,7 @@ impl<'a> Pass<'a> {
         Self {
             snapshot,
             nodes: snapshot.nodes.clone(),
+            licenses: snapshot.licenses.clone(),
             vacant,
             started: BTreeMap::new(),
             blocked: BTreeSet::new(),
@@ -217,12 +219,19 @@ impl<'a> Pass<'a> {
                 self.is_cut = true;
                 return;
             }
+            let Some(licenses) = self.licenses.choose(&job.spec) else {
+                self.explain(job, Reason::Licenses, String::new());
+                return;
+            };
             let candidates = self.candidates(partition);
             let placed =
                 demands.iter().find_map(|demand| place(demand, &self.nodes, &candidates.nodes));
             self.candidates.insert(partition.conf.name.as_str(), candidates);
             match placed {
-                Some(placements) => self.start(job, partition, placements),
+                Some(placements) => {
+                    self.licenses.take(&licenses);
+                    self.start(job, partition, placements);
+                }
                 None => {
                     self.find_blocked(job, partition, last);
                     return;

@@ -380,3 +380,14 @@ fn an_array_at_its_own_limit_blocks_nobody() {
     assert_eq!(plan(&s).starts.len(), 3);
     assert_eq!(line(&s), "1=JobArrayTaskLimit, 2=JobArrayTaskLimit, 3=n1:1");
 }
+
+#[test]
+fn a_job_without_its_licenses_waits_and_keeps_nobody_back() {
+    let mut s = cluster(&[4]);
+    s.licenses.put("a", 3);
+    for licenses in ["a:2", "a:2", "a", "a"] {
+        add_job(&mut s, 1, |_, spec| spec.requests.licenses = Some(licenses.into()));
+    }
+    add_job(&mut s, 1, |_, _| {});
+    assert_eq!(line(&s), "1=n1:1, 2=Licenses, 3=n1:1, 4=Licenses, 5=n1:1");
+}

@@ -112,6 +112,8 @@ pub struct Snapshot {
     pub partitions: Vec<PartitionView>,
     /// Waiting jobs: higher priority first, then older, then smaller number.
     pub pending: Vec<JobView>,
+    /// Licences that are free.
+    pub licenses: crate::Licenses,
 }
 
 impl Snapshot {
@@ -145,7 +147,8 @@ impl Snapshot {
         });
         let partitions = partitions.collect();
         let select = cluster.settings().select;
-        Self { now, select, nodes, partitions, pending: Vec::new() }
+        let licenses = crate::Licenses::of(cluster);
+        Self { now, select, nodes, partitions, pending: Vec::new(), licenses }
     }
 
     /// A partition by its name.

@@ -13,6 +13,7 @@ mod dependencies;
 mod environment;
 mod failover;
 mod hostile;
+mod licenses;
 mod nodes;
 mod options;
 mod ownership;

@@ -136,6 +136,12 @@ int main(int argc, char **argv)
 		int (*ask)(const char *, char **) = call("slurm_controller_hostlist_expansion");
 		return ask(word, (char **) &answer);
 	}
+	/* A step begins with a longer number since 24.11. */
+	if (!strcmp(what, "pids") || !strcmp(what, "pids_without_sluid")) {
+		struct step step = { 0, atoi(word), 0xfffffffe, 0 };
+		int (*ask)(void *, char *, void **) = call("slurm_job_step_get_pids");
+		return ask(what[4] ? (void *) &step.job_id : &step, NULL, &answer);
+	}
 	if (!strcmp(what, "forward")) {
 		char *nodes = strdup(word);
 		int (*ask)(char **, const char *, uint32_t, const char *) = call("slurm_forward_data");

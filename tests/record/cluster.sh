@@ -120,6 +120,8 @@ widen_conf() {
     munged --force --key-file="$work/munge.key" --socket=/run/munge/munge.socket.2 \
         --pid-file=/run/munge/pid --log-file=/run/munge/log --seed-file=/run/munge/seed
     [ "$release" = 22.05 ] || sed -i 's/^\(SlurmctldParameters=.*\)/\1,enable_stepmgr/' "$conf"
+    [ "$release" != 26.05 ] \
+        || sed -i 's/^\(SlurmctldParameters=.*\)/\1,health_check_report/' "$conf"
     cat >> "$conf" <<CONF
 HealthCheckProgram=/bin/true
 HealthCheckInterval=5

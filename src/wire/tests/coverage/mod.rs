@@ -1,6 +1,9 @@
 //! Which messages are declared and which were captured, release by release, as a document that
 //! `UPDATE=1` rewrites. The list is every number of Slurm's enumerations, in `names`.
 
+mod library;
+mod uncaptured;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -105,7 +108,7 @@ fn type_in(text: &str) -> Option<u16> {
 fn cell(row: &Row, release: Release, captured: &Captured, known: bool) -> String {
     let frames = captured.get(&(row.msg_type, release)).copied().unwrap_or(0);
     match (row.declared.contains(&release), frames) {
-        (true, 0) => "declared".to_owned(),
+        (true, 0) => library::cell(row.msg_type, release).to_owned(),
         (true, frames) => format!("{frames} captured"),
         (false, 0) if !known => String::new(),
         (false, _) => "**missing**".to_owned(),
@@ -129,6 +132,36 @@ fn totals(rows: &[Row], captured: &Captured, text: &mut String) {
     line("frames captured", &frames);
 }
 
+/// Whether a message that a release has lacks a capture there.
+fn lacks(rows: &[Row], captured: &Captured, msg_type: u16, release: Release) -> Option<bool> {
+    let row = rows.iter().find(|row| row.msg_type == msg_type)?;
+    row.declared.contains(&release).then(|| !captured.contains_key(&(msg_type, release)))
+}
+
+fn not_captured(rows: &[Row], captured: &Captured, text: &mut String) {
+    text.push_str(
+        "\n## Without a capture\n\nIn releases with packages, and why: \
+         `tests/captures/uncaptured.txt`, of which a test says what is missing or out of date.\n\n\
+         | number | name | releases | why |\n|---|---|---|---|\n",
+    );
+    for reason in uncaptured::reasons() {
+        let (first, last) = reason.numbers;
+        for row in rows.iter().filter(|row| (first..=last).contains(&row.msg_type)) {
+            let without = |release: &Release| {
+                reason.covers(row.msg_type, *release)
+                    && lacks(rows, captured, row.msg_type, *release) == Some(true)
+            };
+            let releases: Vec<_> =
+                uncaptured::PACKAGED.into_iter().filter(without).map(Release::name).collect();
+            if !releases.is_empty() {
+                let (msg_type, name, why) = (row.msg_type, row.name, reason.why);
+                let releases = releases.join(", ");
+                writeln!(text, "| {msg_type} | {name} | {releases} | {why} |").unwrap();
+            }
+        }
+    }
+}
+
 /// The whole document.
 pub(crate) fn document() -> String {
     let (rows, captured, sources) = (rows(), captured(), in_sources());
@@ -136,9 +169,12 @@ pub(crate) fn document() -> String {
         "# Coverage of the protocol\n\nGenerated from the declarations and from the captured frames; \
          `UPDATE=1 cargo test -p flurm-wire --test schema` rewrites this file. A message is captured \
          where frames of it, recorded between Slurm's own programs, are kept under \
-         `tests/captures`; tests reproduce each byte for byte.\n\n",
+         `tests/captures`; tests reproduce each byte for byte. Where there is none, *library* says \
+         that Slurm's own library was the judge, as told below; *read* that it reads our bytes to \
+         their end, but does not write such a message.\n\n",
     );
     totals(&rows, &captured, &mut text);
+    library::totals(&mut text);
     text.push_str(
         "\n## Messages\n\nAn empty cell: the release's \
          sources have no such message.\n\n| number | name | ",
@@ -151,6 +187,8 @@ pub(crate) fn document() -> String {
         });
         writeln!(text, "| {} | {} | {} |", row.msg_type, row.name, cells.join(" | ")).unwrap();
     }
+    not_captured(&rows, &captured, &mut text);
+    library::reasons(&mut text);
     let absent = |row: &&Row| row.declared.is_empty();
     let (out, open): (Vec<_>, Vec<_>) =
         rows.iter().filter(absent).partition(|row| reason(row.msg_type).is_some());
@@ -192,6 +230,24 @@ fn no_release_is_left_out() {
             .collect();
         assert!(missing.is_empty(), "{} {} is missing in {missing:?}", row.msg_type, row.name);
     }
+}
+
+#[test]
+fn every_message_is_captured_or_has_a_reason() {
+    let (rows, captured) = (rows(), captured());
+    let numbers: Vec<_> = rows.iter().map(|row| row.msg_type).collect();
+    let faults = uncaptured::faults(&numbers, |msg_type, release| {
+        lacks(&rows, &captured, msg_type, release)
+    });
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn a_missing_and_a_stale_reason_are_seen() {
+    let faults = |answer| uncaptured::faults(&[1008, 1009], move |_, _| answer).join("\n");
+    assert!(faults(Some(true)).contains("1008 24.11: no reason"));
+    assert!(faults(Some(false)).contains("1009 24.11: a reason, but it is captured"));
+    assert!(faults(None).contains("explains nothing"));
 }
 
 #[test]

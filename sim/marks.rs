@@ -19,6 +19,7 @@ pub const KNOWN: &[&str] = &[
     "a job was cancelled while it was launched",
     "a job was cancelled while its nodes cleaned up",
     "a job was held after too many failed launches",
+    "a job was held because its reservation is over",
     "a job was requeued because its launch failed",
     "a job was requeued because its node failed",
     "a late order to suspend a job was not obeyed",

@@ -62,6 +62,7 @@ oracles! {
     drains_are_kept::DrainsAreKept,
     features_are_met::FeaturesAreMet,
     licenses_suffice::LicensesSuffice,
+    reservations_are_kept::ReservationsAreKept,
     suspended_jobs_rest::SuspendedJobsRest,
 }
 

@@ -11,7 +11,9 @@ use flurm_wire::hash::{HashKind, hash_block};
 use flurm_wire::messages::{
     CompleteJobAllocation, InfoRequest, JobAllocInfo, JobInfoRequest, JobStepKill, Requeue, Suspend,
 };
-use flurm_wire::records::{DeletePartition, JobDesc, UpdateNode, UpdatePartition};
+use flurm_wire::records::{
+    DeletePartition, JobDesc, ReservationName, UpdateNode, UpdatePartition, UpdateReservation,
+};
 use flurm_wire::{
     AuthBlock, Errno, Header, JobRef, List, Message, Release, StepId, UnixTime, frame,
 };
@@ -32,6 +34,8 @@ const NODE_STATE_DRAIN: u32 = 1 << 9;
 /// What `scontrol suspend` and `scontrol resume` send (slurm.h, `suspend_opts`).
 const SUSPEND_JOB: u16 = 0;
 const RESUME_JOB: u16 = 1;
+/// A reservation of nodes that jobs run on (slurm.h, `RESERVE_FLAG_IGN_JOBS`).
+const IGNORE_JOBS: u64 = 1 << 6;
 /// `--kill-on-invalid-dep` (slurm.h).
 const KILL_INV_DEP: u64 = 1 << 0;
 /// A port that no client listens on.
@@ -193,6 +197,17 @@ fn order_message(order: &Order) -> Message {
         Order::ResumeJob(id) => suspend(*id, RESUME_JOB),
         Order::Drain(name) => node(name, NODE_STATE_DRAIN),
         Order::Resume(name) => node(name, NODE_STATE_RESUME),
+        Order::Reserve(name) => Message::RequestCreateReservation(Box::new(UpdateReservation {
+            name: Some(format!("of-{name}")),
+            node_list: Some(name.clone()),
+            accounts: Some("nobody".into()),
+            flags: IGNORE_JOBS,
+            ..UpdateReservation::default()
+        })),
+        Order::Unreserve(name) => {
+            let name = Some(format!("of-{name}"));
+            Message::RequestDeleteReservation(ReservationName { name })
+        }
         Order::Down(name) => node(name, NODE_STATE_DOWN),
         Order::Reconfigure => Message::RequestReconfigure,
         Order::Takeover => Message::RequestTakeover,
@@ -230,7 +245,11 @@ impl<E: Env> SlurmClient<E> {
     }
 
     async fn done(&mut self, message: &Message) -> Heard<()> {
-        match self.ask(message).await.as_ref().and_then(error_of) {
+        let reply = self.ask(message).await;
+        if let Some(Message::ResponseCreateReservation(_)) = reply {
+            return Heard::Answer(());
+        }
+        match reply.as_ref().and_then(error_of) {
             Some(0) => Heard::Answer(()),
             Some(error) => Heard::Refused(error),
             None => Heard::Nothing,

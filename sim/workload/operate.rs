@@ -27,6 +27,8 @@ enum Does {
     TimeLimit,
     /// Drains a node, and resumes it later.
     Drain,
+    /// Reserves a node for nobody, and gives it back later.
+    Reserve,
     /// Reads the configuration files again.
     Reconfigure,
     /// Makes a partition, and takes it away later.
@@ -161,6 +163,10 @@ impl Operator {
             Does::Drain => {
                 let node = self.node().await?;
                 (Order::Drain(node.clone()), Some(Order::Resume(node)))
+            }
+            Does::Reserve => {
+                let node = self.node().await?;
+                (Order::Reserve(node.clone()), Some(Order::Unreserve(node)))
             }
             Does::Reconfigure => (Order::Reconfigure, None),
             Does::Takeover => (Order::Takeover, None),

@@ -104,6 +104,10 @@ pub enum Order {
     Resume(String),
     /// `scontrol update node State=DOWN`: the operator answers for it.
     Down(String),
+    /// `scontrol create reservation`, of a node, for nobody.
+    Reserve(String),
+    /// `scontrol delete reservation`.
+    Unreserve(String),
     /// `scontrol reconfigure`.
     Reconfigure,
     /// `scontrol create partition`, of all nodes.
@@ -127,6 +131,8 @@ impl Order {
             | Self::TimeLimit(job, _) => Some(*job),
             Self::Drain(_)
             | Self::Resume(_)
+            | Self::Reserve(_)
+            | Self::Unreserve(_)
             | Self::Down(_)
             | Self::Reconfigure
             | Self::CreatePartition(_)

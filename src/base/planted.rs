@@ -39,6 +39,7 @@ pub const KNOWN: &[(&str, &str)] = &[
     ("model_counts_the_time_of_suspended_jobs", "a time limit runs on while its job is suspended"),
     ("model_forgets_array_limits", "more tasks of an array run at once than its % allows"),
     ("model_forgets_licenses", "a start is applied without a look at the licences that are free"),
+    ("model_forgets_reservations", "jobs start on nodes that are reserved for others"),
     ("model_forgets_request_keys", "a repeated submission becomes a second job"),
     ("model_grants_more_than_a_node_has", "a start is applied without a look at what is free"),
     ("model_ignores_constraints", "a job starts on nodes without the features it asks for"),

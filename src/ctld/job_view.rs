@@ -48,6 +48,7 @@ impl Tables<'_> {
             group_id: spec.gid,
             job_state: job.state_number(),
             mail_type: spec.mail.types,
+            resv_name: requests.reservation.as_deref().map(Text::from),
             licenses: requests.licenses.as_deref().map(Text::from),
             licenses_allocated: licenses_of(job).as_deref().map(Text::from),
             mail_user: spec.mail.user.as_deref().map(Text::from),

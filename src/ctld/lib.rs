@@ -21,6 +21,7 @@ mod partition_update;
 mod partition_view;
 mod refused;
 mod requests;
+mod reservation;
 mod sight;
 mod silence;
 mod step_answer;

@@ -28,7 +28,8 @@ impl Tables<'_> {
             node_addr: Some(conf.address.clone().into()),
             port: conf.port,
             next_state: NO_VAL,
-            node_state: self.cluster.node_state_number(node),
+            node_state: self.cluster.node_state_number(node)
+                | self.cluster.reserved_state(&conf.name, self.now),
             version: facts.version.as_deref().map(Text::from),
             cpus: narrow(conf.cpus),
             boards: conf.boards,

@@ -11,7 +11,7 @@ use flurm_wire::messages::{
 };
 use flurm_wire::records::{
     JobDesc, JobInfoMsg, NodeInfoMsg, NodeRegistration, NodeRegistrationAnswer, PartitionInfoMsg,
-    ReservationInfoMsg, TresRecord,
+    TresRecord,
 };
 use flurm_wire::{BATCH_STEP, Errno as WireErrno, Message, NO_VAL, StepId, UnixTime};
 
@@ -124,6 +124,8 @@ pub enum Then {
         /// Protocol number of the asker's release.
         release: u16,
     },
+    /// The name of the reservation that was made.
+    Reserved(String),
     /// A return code; a late report is success, since there is no reason to repeat it.
     Report,
     /// A node's registration: its answer, if it asked for one.
@@ -159,6 +161,7 @@ pub fn committed(then: &Then, reply: &Reply) -> Message {
                 node_name: Some(node.to_string()),
             })
         }
+        (Then::Reserved(name), _) => crate::reservation::created(name),
         (_, Reply::Tasks { .. }) => target::told(then, reply).expect("it tells of tasks"),
         (_, _) => code(WireErrno::SLURM_SUCCESS.0),
     }
@@ -188,16 +191,6 @@ fn decide(request: &Request<'_>, cluster: &Cluster, now: Time) -> Result<Answer,
         Message::RequestCancelJobStep(kill) => cancel_step(asker, kill, cluster, now),
         Message::RequestKillJobs(kill) => kill_jobs(asker, kill, cluster, now),
         Message::RequestJobRequeue(requeue) => requeue_job(asker, requeue, cluster, now),
-        Message::RequestJobWillRun(desc) => crate::will_run::decide(request, desc, cluster, now),
-        Message::RequestTopJob(ask) => crate::top::answer(asker, ask, cluster, now),
-        Message::RequestLicenseInfo(ask) => {
-            unless_unchanged(
-                ask.last_update,
-                cluster.updated().jobs.max(cluster.updated().config),
-            )?;
-            Ok(Answer::Reply(tables().licenses()))
-        }
-        Message::RequestSuspend(ask) => crate::suspend::answer(asker, ask, cluster, now),
         Message::RequestUpdateNode(change) => node_update::answer(asker, change, cluster, now),
         Message::RequestUpdatePartition(change) => {
             partition_update::answer(asker, change, false, cluster, now)
@@ -248,26 +241,53 @@ fn decide(request: &Request<'_>, cluster: &Cluster, now: Time) -> Result<Answer,
         Message::RequestCompleteBatchScript(end) => batch_complete(asker, end, cluster, now),
         Message::MessageEpilogComplete(end) => epilog_complete(asker, end, cluster, now),
         other => {
+            if let Some(answer) = decide_of_operators(request, cluster, now)? {
+                return Ok(answer);
+            }
             let about_steps = crate::steps::decide(request, cluster, now)?;
-            Ok(about_steps.unwrap_or_else(|| nothing_of(other, now)))
+            Ok(about_steps.unwrap_or_else(|| nothing_of(other)))
         }
     }
 }
 
-/// Listings of what no cluster here has any of, so far.
-fn nothing_of(message: &Message, now: Time) -> Answer {
-    let last_update = UnixTime(now.secs());
-    let listing = match message {
-        Message::RequestReservationInfo(_) => {
-            Message::ResponseReservationInfo(ReservationInfoMsg {
-                last_update,
-                ..Default::default()
-            })
+/// Requests about the queue, suspended jobs, reservations and licences; `None` for others.
+fn decide_of_operators(
+    request: &Request<'_>,
+    cluster: &Cluster,
+    now: Time,
+) -> Result<Option<Answer>, Refused> {
+    let tables = || Tables::new(cluster, now).read_by(request.release);
+    let asker = request.identity;
+    let answer = match request.message {
+        Message::RequestJobWillRun(desc) => crate::will_run::decide(request, desc, cluster, now)?,
+        Message::RequestTopJob(ask) => crate::top::answer(asker, ask, cluster, now)?,
+        Message::RequestSuspend(ask) => crate::suspend::answer(asker, ask, cluster, now)?,
+        Message::RequestReservationInfo(_) => Answer::Reply(tables().reservations()),
+        Message::RequestCreateReservation(change) => {
+            crate::reservation::answer(asker, change, true, cluster, now)?
         }
-        Message::RequestFedInfo => Message::ResponseFedInfo(Box::default()),
-        _ => return Answer::Elsewhere,
+        Message::RequestUpdateReservation(change) => {
+            crate::reservation::answer(asker, change, false, cluster, now)?
+        }
+        Message::RequestDeleteReservation(ask) => {
+            crate::reservation::delete(asker, ask, cluster, now)?
+        }
+        Message::RequestLicenseInfo(ask) => {
+            let updated = cluster.updated();
+            unless_unchanged(ask.last_update, updated.jobs.max(updated.config))?;
+            Answer::Reply(tables().licenses())
+        }
+        _ => return Ok(None),
     };
-    Answer::Reply(listing)
+    Ok(Some(answer))
+}
+
+/// Listings of what no cluster here has any of, so far.
+fn nothing_of(message: &Message) -> Answer {
+    match message {
+        Message::RequestFedInfo => Answer::Reply(Message::ResponseFedInfo(Box::default())),
+        _ => Answer::Elsewhere,
+    }
 }
 
 fn code(return_code: u32) -> Message {

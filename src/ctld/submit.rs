@@ -27,8 +27,6 @@ const NO_KILL_INV_DEP: u64 = 1 << 1;
 const SPREAD_JOB: u64 = 1 << 8;
 /// ESLURM_INVALID_GRES: what Slurm answers where no such generic resource is configured.
 const INVALID_GRES: u32 = 2072;
-/// ESLURM_RESERVATION_INVALID.
-const RESERVATION_INVALID: u32 = 2053;
 /// ESLURM_JOB_SCRIPT_MISSING.
 const JOB_SCRIPT_MISSING: u32 = 2009;
 /// ESLURM_USER_ID_MISSING.
@@ -188,10 +186,6 @@ fn refuse_what_is_not_done(desc: &JobDesc) -> Result<(), Refused> {
             let text = format!("{option}: no generic resources are configured");
             return Err(Refused::because(INVALID_GRES, text));
         }
-    }
-    if asked(&desc.reservation) {
-        let text = "--reservation: no reservation exists";
-        return Err(Refused::because(RESERVATION_INVALID, text));
     }
     let unsupported = [
         (asked(&desc.burst_buffer), "--bb"),
@@ -381,6 +375,7 @@ fn warning(desc: &JobDesc) -> Option<Warning> {
 fn requests(desc: &JobDesc) -> Requests {
     Requests {
         licenses: text(&desc.licenses),
+        reservation: text(&desc.reservation),
         wckey: text(&desc.wckey),
         prefer: text(&desc.prefer),
         dependency: text(&desc.dependency),

@@ -60,7 +60,7 @@ pub(crate) fn changes(desc: &JobDesc, privileged: bool) -> Result<JobChanges, Re
         requeue: flag(desc.requeue),
         licenses: given(&desc.licenses),
         dependency: given(&desc.dependency),
-        reservation: None,
+        reservation: given(&desc.reservation),
         wckey: given(&desc.wckey),
         mail_types: None,
         mail_user: None,
@@ -72,7 +72,6 @@ fn refuse_what_is_not_done(desc: &JobDesc) -> Result<(), Refused> {
     let asked = |value: &Option<Text>| value.as_ref().is_some_and(|text| !text.is_empty());
     let unsupported = [
         (asked(&desc.burst_buffer), "BurstBuffer"),
-        (asked(&desc.reservation), "ReservationName"),
         (asked(&desc.tres_per_node), "Gres"),
         (asked(&desc.tres_per_job), "TresPerJob"),
         (asked(&desc.clusters), "Clusters"),

@@ -122,6 +122,10 @@ async fn enforce<E: Env>(controller: &Controller<E>, began: Time) -> Result<(), 
         let reached = Command::StepTimeLimitReached { at: now, job, attempt, step };
         controller.propose(&reached).await?;
     }
+    let over = controller.replica().cluster().reservations_over(now);
+    for name in over {
+        controller.propose(&Command::ReservationOver { at: now, name }).await?;
+    }
     let purge = controller.replica().cluster().purge_next();
     if purge.is_some_and(|at| at <= now) {
         controller.propose(&Command::Purge { at: now }).await?;

@@ -99,6 +99,11 @@ async fn answer<E: Env>(
         flurm_base::sometimes!("a request came before the cluster was configured");
         return Err(NotTaken::NotLeader);
     }
+    if let Some(unknown) = unknown_user(controller, message).await {
+        let refused = Refused::because(Errno::ESLURM_USER_ID_MISSING.0, unknown).message();
+        audit(request, message, &refused);
+        return Ok(refused);
+    }
     let group_names = group_names(controller, request, message).await;
     let decided = decide(controller, request, message, group_names);
     match decided {
@@ -172,6 +177,24 @@ fn planted_answer<E: Env>(controller: &Controller<E>, command: &Command) -> Opti
         let _lost = controller.propose(&command).await;
     });
     Some(early)
+}
+
+/// Names that a reservation is for must be those of users.
+async fn unknown_user<E: Env>(controller: &Controller<E>, message: &Message) -> Option<String> {
+    let (Message::RequestCreateReservation(change) | Message::RequestUpdateReservation(change)) =
+        message
+    else {
+        return None;
+    };
+    for name in change.users.as_deref()?.split(',').filter(|name| !name.is_empty()) {
+        let name = name.trim_start_matches('-');
+        match controller.env().ident().user_by_name(name).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return Some(format!("there is no user {name}")),
+            Err(error) => tracing::warn!("could not look up {name}: {error}"),
+        }
+    }
+    None
 }
 
 /// Names of the groups that the rules of partitions ask for. One without a name matches no rule.

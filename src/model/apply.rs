@@ -100,15 +100,35 @@ impl Cluster {
             | Command::SignalStep { .. }
             | Command::StepSignalDelivered { .. }
             | Command::StepTimeLimitReached { .. } => self.dispatch_steps(command, events),
-            Command::Suspend { at, job, by: _, resume } => self.suspend(*at, *job, *resume, events),
-            Command::SuspensionTold { at, job, attempt, node, sequence } => {
-                Ok(self.suspension_told(*at, *job, *attempt, node, *sequence, events))
-            }
-            Command::Top { at, by, jobs } => self.top(*at, *by, jobs, events),
+            Command::Suspend { .. }
+            | Command::SuspensionTold { .. }
+            | Command::PutReservation { .. }
+            | Command::DeleteReservation { .. }
+            | Command::ReservationOver { .. }
+            | Command::Top { .. } => self.dispatch_operators(command, events),
             Command::Warn { at, job, attempt } => Ok(self.warn(*at, *job, *attempt, events)),
             Command::OfTasks { at, by, array, tasks, act } => {
                 self.of_tasks(*at, *by, *array, tasks.as_ref(), act, events)
             }
+        }
+    }
+
+    /// Commands about suspended jobs, the queue and reservations.
+    fn dispatch_operators(&mut self, command: &Command, events: &mut Events) -> Outcome {
+        match command {
+            Command::Suspend { at, job, by: _, resume } => self.suspend(*at, *job, *resume, events),
+            Command::SuspensionTold { at, job, attempt, node, sequence } => {
+                Ok(self.suspension_told(*at, *job, *attempt, node, *sequence, events))
+            }
+            Command::PutReservation { at, by: _, create, reservation } => {
+                self.put_reservation(*at, *create, reservation, events)
+            }
+            Command::DeleteReservation { at, by: _, name } => {
+                self.delete_reservation(*at, name, events)
+            }
+            Command::ReservationOver { at, name } => Ok(self.reservation_over(*at, name, events)),
+            Command::Top { at, by, jobs } => self.top(*at, *by, jobs, events),
+            _ => unreachable!("only commands of operators are handed on"),
         }
     }
 

@@ -49,6 +49,8 @@ pub struct Cluster {
     pub(crate) starts_refused: u64,
     #[serde(deserialize_with = "crate::codec::since::<4, _, _>")]
     pub(crate) steps: BTreeMap<JobId, JobSteps>,
+    #[serde(deserialize_with = "crate::codec::since::<9, _, _>")]
+    pub(crate) reservations: BTreeMap<String, crate::Reservation>,
     #[serde(skip)]
     pub(crate) index: Index,
 }
@@ -229,7 +231,8 @@ impl Cluster {
             times.range(later..).map(|(at, _)| *at).find(|at| *at > now)
         };
         let begin = next(&self.index.begins);
-        begin.into_iter().chain(next(&self.index.dependents.due)).min()
+        let others = [next(&self.index.dependents.due), self.reservation_next(now)];
+        begin.into_iter().chain(others.into_iter().flatten()).min()
     }
 
     /// Everything that nodes are still to be told, in a fixed order: launches, terminations,

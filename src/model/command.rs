@@ -585,6 +585,33 @@ pub enum Command {
         /// Which, the first one first.
         jobs: Vec<JobId>,
     },
+    /// A reservation is made or changed.
+    PutReservation {
+        /// When.
+        at: Time,
+        /// By whom.
+        by: Actor,
+        /// Make it rather than change it.
+        create: bool,
+        /// The reservation as it shall be.
+        reservation: Box<crate::Reservation>,
+    },
+    /// A reservation is deleted.
+    DeleteReservation {
+        /// When.
+        at: Time,
+        /// By whom.
+        by: Actor,
+        /// Which.
+        name: String,
+    },
+    /// The leader saw the time of a reservation pass.
+    ReservationOver {
+        /// When.
+        at: Time,
+        /// Which.
+        name: String,
+    },
 }
 
 /// What is done to tasks of an array.

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What each version wrote, oldest first; the last one is written today.
-const GOLDEN: [&str; 8] = [
+const GOLDEN: [&str; 9] = [
     include_str!("golden/v1.txt"),
     include_str!("golden/v2.txt"),
     include_str!("golden/v3.txt"),
@@ -25,6 +25,7 @@ const GOLDEN: [&str; 8] = [
     include_str!("golden/v6.txt"),
     include_str!("golden/v7.txt"),
     include_str!("golden/v8.txt"),
+    include_str!("golden/v9.txt"),
 ];
 
 fn golden(version: usize) -> BTreeMap<&'static str, Vec<u8>> {
@@ -73,7 +74,19 @@ fn commands() -> Vec<(&'static str, Command)> {
 fn suspensions(at: Time, job: JobId, attempt: AttemptId) -> Vec<(&'static str, Command)> {
     let (node, sequence, by) = (name("n1"), 3, ROOT);
     let act = TaskAct::Suspend { resume: true };
+    let reservation = Box::new(crate::Reservation {
+        name: "maint".into(),
+        start: at,
+        end: Time(at.0 + 1),
+        flags: crate::reservation_flags::MAINT,
+        nodes: vec![node.clone()],
+        users: vec!["root".into()],
+        ..crate::Reservation::default()
+    });
     vec![
+        ("put_reservation", Command::PutReservation { at, by, create: true, reservation }),
+        ("delete_reservation", Command::DeleteReservation { at, by, name: "maint".into() }),
+        ("reservation_over", Command::ReservationOver { at, name: "maint".into() }),
         ("top", Command::Top { at, by, jobs: vec![job, JobId(8)] }),
         ("suspend", Command::Suspend { at, job, by, resume: false }),
         ("suspension_told", Command::SuspensionTold { at, job, attempt, node, sequence }),

@@ -29,6 +29,7 @@ mod orders;
 mod partition;
 mod reason;
 mod refusal;
+mod reservation;
 mod settings;
 mod signals;
 mod spec;
@@ -62,6 +63,7 @@ pub use orders::Order;
 pub use partition::{OverSubscribe, Partition, PartitionConf, PartitionState};
 pub use reason::Reason;
 pub use refusal::{Errno, Refusal};
+pub use reservation::{NodeBounds, Reservation, bounds as node_bounds, reservation_flags};
 pub use settings::{Config, EnforcePartLimits, ReturnToService, Select, SelectUnit, Settings};
 pub use spec::{Batch, JobSpec, Mail, OpenMode, Requests, Sharing, Size, Streams, Warning};
 pub use step::{
@@ -86,6 +88,8 @@ mod license_tests;
 mod node_tests;
 #[cfg(test)]
 mod random_tests;
+#[cfg(test)]
+mod reservation_tests;
 #[cfg(test)]
 mod step_tests;
 #[cfg(test)]

@@ -120,6 +120,8 @@ pub enum NodeBase {
 pub struct NodeFlags(pub u32);
 
 impl NodeFlags {
+    /// In a reservation.
+    pub const RESERVED: u32 = 1 << 5;
     /// Comes from a cloud.
     pub const CLOUD: u32 = 1 << 7;
     /// Takes no new work.

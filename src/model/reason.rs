@@ -90,4 +90,6 @@ reasons! {
     OutOfMemory = 181 "OutOfMemory",
     /// Its constraints cannot be met at present.
     Constraints = 200 "Constraints",
+    /// Its reservation is gone.
+    ReservationDeleted = 196 "ReservationDeleted",
 }

@@ -120,6 +120,18 @@ errnos! {
     JobNotSuspended = 2087,
     /// ESLURM_INVALID_LICENSES
     InvalidLicenses = 2048,
+    /// ESLURM_RESERVATION_ACCESS
+    ReservationAccess = 2052,
+    /// ESLURM_RESERVATION_INVALID
+    ReservationInvalid = 2053,
+    /// ESLURM_RESERVATION_BUSY
+    ReservationBusy = 2055,
+    /// ESLURM_RESERVATION_OVERLAP
+    ReservationOverlap = 2058,
+    /// ESLURM_RESERVATION_EMPTY
+    ReservationEmpty = 2080,
+    /// ESLURM_RESERVATION_NAME_DUP
+    ReservationNameDup = 2082,
 }
 
 /// Why a request is refused: goes back to the user in the reply.

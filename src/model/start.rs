@@ -70,12 +70,20 @@ impl Cluster {
             return Err(StartRefusal::Partition);
         }
         check_placements(job, &start.placements)?;
+        let limit = if job.time_limit_fixed {
+            job.time_limit
+        } else {
+            job.time_limit.min(partition.conf.time_max)
+        };
+        let bounds = crate::node_bounds(self.reservations.values(), &job.spec, limit, at);
+        let bounds = bounds.map_err(|_| StartRefusal::NotPending)?;
         let members = &self.index.members[&start.partition];
         for placement in &start.placements {
             let node = self.nodes.get(&placement.node).ok_or(StartRefusal::Node)?;
             let serves =
                 node.is_usable() || flurm_base::planted::is("model_starts_on_nodes_out_of_service");
-            if !serves || !members.contains(&placement.node) {
+            let may = bounds.allow(&placement.node);
+            if !serves || !may || !members.contains(&placement.node) {
                 return Err(StartRefusal::Node);
             }
             self.check_room(job, node, placement)?;

@@ -197,6 +197,7 @@ impl Cluster {
         check_times(at, &spec)?;
         self.check_array(&spec)?;
         self.check_licenses(&spec)?;
+        self.check_reservation(&spec)?;
         self.check_limits(&spec, &partitions)?;
         Ok(spec)
     }

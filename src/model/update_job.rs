@@ -37,6 +37,9 @@ impl Cluster {
         if job.base == JobBase::Pending {
             check_shape(&spec)?;
         }
+        if changes.reservation.is_some() {
+            self.check_reservation(&spec)?;
+        }
         if changes.licenses.is_some() {
             self.check_licenses(&spec)?;
         }

@@ -39,6 +39,7 @@ pub(crate) fn cluster(cpus: &[u32]) -> Snapshot {
         partitions: Vec::new(),
         pending: Vec::new(),
         licenses: crate::Licenses::default(),
+        reservations: Vec::new(),
     };
     add_partition(&mut snapshot, "main", 0..cpus.len(), |_| {});
     snapshot

@@ -5,13 +5,14 @@
 //! it could use: nothing overtakes the top job. A job that waits for something else (a hold, its
 //! begin time, a limit, nodes out of service) blocks nobody.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use flurm_base::{JobId, Time};
 use flurm_model::{
-    Command, Errno, Hold, JobSpec, Limit, PartitionName, PartitionState, Placement, Reason,
-    Refusal, Start,
+    Command, Errno, Hold, JobSpec, Limit, NodeBounds, PartitionName, PartitionState, Placement,
+    Reason, Refusal, Start,
 };
 
 use crate::demand::Demand;
@@ -208,6 +209,13 @@ impl<'a> Pass<'a> {
             self.explain(job, Reason::Priority, String::new());
             return;
         }
+        let bounds = match self.bounds(job, partition) {
+            Ok(bounds) => bounds,
+            Err(reason) => {
+                self.explain(job, reason, String::new());
+                return;
+            }
+        };
         let demands = Demand::of(&job.spec, &partition.conf, self.snapshot.select);
         let Some(last) = demands.last() else {
             let text = String::from("its constraint cannot be read");
@@ -224,8 +232,8 @@ impl<'a> Pass<'a> {
                 return;
             };
             let candidates = self.candidates(partition);
-            let placed =
-                demands.iter().find_map(|demand| place(demand, &self.nodes, &candidates.nodes));
+            let allowed = self.within(&bounds, &candidates.nodes);
+            let placed = demands.iter().find_map(|demand| place(demand, &self.nodes, &allowed));
             self.candidates.insert(partition.conf.name.as_str(), candidates);
             match placed {
                 Some(placements) => {
@@ -233,7 +241,7 @@ impl<'a> Pass<'a> {
                     self.start(job, partition, placements);
                 }
                 None => {
-                    self.find_blocked(job, partition, last);
+                    self.find_blocked(job, partition, last, &bounds);
                     return;
                 }
             }
@@ -241,6 +249,27 @@ impl<'a> Pass<'a> {
         if job.tasks_startable < job.tasks {
             self.explain(job, Reason::ArrayTaskLimit, String::new());
         }
+    }
+
+    /// What reservations leave to a job.
+    fn bounds(&self, job: &JobView, partition: &PartitionView) -> Result<NodeBounds, Reason> {
+        let all = &self.snapshot.reservations;
+        if all.is_empty() && job.spec.requests.reservation.is_none() {
+            return Ok(NodeBounds::default());
+        }
+        let limit = match job.time_limit_fixed {
+            true => job.time_limit,
+            false => job.time_limit.min(partition.conf.time_max),
+        };
+        flurm_model::node_bounds(all.iter(), &job.spec, limit, self.snapshot.now)
+    }
+
+    fn within<'n>(&self, bounds: &NodeBounds, nodes: &'n [usize]) -> Cow<'n, [usize]> {
+        if bounds.is_open() {
+            return Cow::Borrowed(nodes);
+        }
+        let allowed = |at: &&usize| bounds.allow(&self.nodes[**at].name);
+        Cow::Owned(nodes.iter().filter(allowed).copied().collect())
     }
 
     /// The nodes of a partition where something may still be free.
@@ -311,9 +340,16 @@ impl<'a> Pass<'a> {
     }
 
     /// A job without room: does it wait for other jobs, or for nodes to return to service?
-    fn find_blocked(&mut self, job: &JobView, partition: &'a PartitionView, demand: &Demand) {
+    fn find_blocked(
+        &mut self,
+        job: &JobView,
+        partition: &'a PartitionView,
+        demand: &Demand,
+        bounds: &NodeBounds,
+    ) {
+        let allowed = self.within(bounds, &partition.nodes);
         let usable: Vec<usize> =
-            partition.nodes.iter().filter(|at| self.nodes[**at].usable).copied().collect();
+            allowed.iter().filter(|at| self.nodes[**at].usable).copied().collect();
         if place(demand, &self.vacant, &usable).is_some() {
             // Kept from room that is there only by a job that comes first.
             let behind = place(demand, &self.nodes, &usable).is_some();
@@ -334,7 +370,11 @@ impl<'a> Pass<'a> {
             let node = self.nodes.iter().find(|node| node.name == *name);
             node.is_none_or(|node| !node.usable)
         });
-        if required {
+        let reserved = allowed.len() < partition.nodes.len();
+        if reserved && place(demand, &self.vacant, &partition.nodes).is_some() {
+            let text = String::from("nodes it needs are reserved");
+            self.explain(job, Reason::RequiredNodeNotAvailable, text);
+        } else if required {
             let text = String::from("a required node is out of service");
             self.explain(job, Reason::RequiredNodeNotAvailable, text);
         } else if place(demand, &self.vacant, &partition.nodes).is_some() {

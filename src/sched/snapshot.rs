@@ -114,13 +114,16 @@ pub struct Snapshot {
     pub pending: Vec<JobView>,
     /// Licences that are free.
     pub licenses: crate::Licenses,
+    /// Reservations.
+    pub reservations: Vec<flurm_model::Reservation>,
 }
 
 impl Snapshot {
     /// Copies what matters out of a cluster.
     pub fn of(cluster: &Cluster, now: Time) -> Self {
         let pending = cluster.pending().map(|job| job_view(cluster, job, now)).collect();
-        Self { pending, ..Self::hardware(cluster, now) }
+        let reservations = cluster.reservations().cloned().collect();
+        Self { pending, reservations, ..Self::hardware(cluster, now) }
     }
 
     /// A cluster with every node in service and nothing on it or waiting: what could ever be.
@@ -148,7 +151,15 @@ impl Snapshot {
         let partitions = partitions.collect();
         let select = cluster.settings().select;
         let licenses = crate::Licenses::of(cluster);
-        Self { now, select, nodes, partitions, pending: Vec::new(), licenses }
+        Self {
+            now,
+            select,
+            nodes,
+            partitions,
+            pending: Vec::new(),
+            licenses,
+            reservations: Vec::new(),
+        }
     }
 
     /// A partition by its name.

@@ -18,6 +18,7 @@ mod nodes;
 mod options;
 mod ownership;
 mod releases;
+mod reservations;
 mod slurm_auth;
 mod steps;
 mod submission;

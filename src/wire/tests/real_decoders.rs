@@ -19,6 +19,8 @@ mod cases;
 mod client;
 #[path = "decoders/nodes.rs"]
 mod nodes;
+#[path = "decoders/report.rs"]
+mod report;
 #[path = "decoders/serve.rs"]
 mod serve;
 #[path = "decoders/shown.rs"]
@@ -142,6 +144,14 @@ fn judge(release: Release) {
             faults.push(format!("{}: has another length", path.display()));
         }
     }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn every_reply_is_judged_or_has_a_reason() {
+    let cases = CASES.iter().chain(nodes::CASES).chain(accounting::CASES);
+    let (document, mut faults) = report::report(cases);
+    faults.extend(report::compare(&document));
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 

@@ -212,6 +212,7 @@ pub(crate) const CASES: &[Case] = &[
         users,
         &["sacctmgr", "--json", "show", "user", "withassoc", "withcoord"],
     ),
+    json("sacctmgr_qos_json", names::DBD_GET_QOS, lone_qos, &["sacctmgr", "--json", "show", "qos"]),
     json("sacctmgr_tres_json", names::DBD_GET_TRES, tres, &["sacctmgr", "--json", "show", "tres"]),
     json(
         "sacctmgr_wckey_json",
@@ -511,6 +512,15 @@ fn federations(g: &mut Gen) -> DbdMessage {
     DbdMessage::DbdGotFederations(sampled(g, |federation: &mut d::Federation| {
         federation.cluster_list.iter_mut().flatten().for_each(mend_cluster);
     }))
+}
+
+/// One that preempts none: a document names those, and there are no others.
+fn lone_qos(g: &mut Gen) -> DbdMessage {
+    let mut message = qos(g);
+    if let DbdMessage::DbdGotQos(listing) = &mut message {
+        listing.records.iter_mut().flatten().for_each(|qos| qos.preempt_bitstr = None);
+    }
+    message
 }
 
 fn qos(g: &mut Gen) -> DbdMessage {

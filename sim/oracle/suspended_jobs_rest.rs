@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_time_limit_that_ends_a_job_at_rest_is_caught() {
-        let tale = suspended().listed(1, &[seen(7, TIMEOUT)]);
+        let tale = suspended().later(1).listed(1, &[seen(7, TIMEOUT)]);
         let text = "job 7 timed out while it rests";
         assert_eq!(tale.verdict::<SuspendedJobsRest>(), text);
     }

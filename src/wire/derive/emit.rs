@@ -32,6 +32,7 @@ pub(crate) fn all(declaration: &Declaration) -> TokenStream {
     });
     let infos = declaration.fields.iter().map(field_info);
     let text = name.to_string();
+    let reading = reading(&fill, &trace);
     let (generics, arguments, bounds) = declaration.generics.split_for_impl();
     quote! {
         impl #generics ::core::default::Default for #name #arguments #bounds {
@@ -54,48 +55,7 @@ pub(crate) fn all(declaration: &Declaration) -> TokenStream {
                 #encode
             }
 
-            fn decode(
-                r: &mut ::flurm_wire::Reader<'_>,
-            ) -> ::core::result::Result<Self, ::flurm_wire::DecodeError> {
-                let mut this = <Self as ::core::default::Default>::default();
-                ::flurm_wire::Wire::fill(&mut this, r)?;
-                ::core::result::Result::Ok(this)
-            }
-
-            fn fill(
-                &mut self,
-                r: &mut ::flurm_wire::Reader<'_>,
-            ) -> ::core::result::Result<(), ::flurm_wire::DecodeError> {
-                let (release, this) = (r.release(), self);
-                let _ = (release, &this);
-                r.enter()?;
-                if r.is_traced() {
-                    #trace
-                } else {
-                    #fill
-                }
-                r.leave();
-                ::core::result::Result::Ok(())
-            }
-
-            fn push_onto(
-                list: &mut ::std::vec::Vec<Self>,
-                r: &mut ::flurm_wire::Reader<'_>,
-            ) -> ::core::result::Result<(), ::flurm_wire::DecodeError> {
-                list.push(<Self as ::core::default::Default>::default());
-                match list.last_mut() {
-                    ::core::option::Option::Some(last) => ::flurm_wire::Wire::fill(last, r),
-                    ::core::option::Option::None => ::core::result::Result::Ok(()),
-                }
-            }
-
-            fn boxed(
-                r: &mut ::flurm_wire::Reader<'_>,
-            ) -> ::core::result::Result<::std::boxed::Box<Self>, ::flurm_wire::DecodeError> {
-                let mut this = <::std::boxed::Box<Self> as ::core::default::Default>::default();
-                <Self as ::flurm_wire::Wire>::fill(&mut this, r)?;
-                ::core::result::Result::Ok(this)
-            }
+            #reading
 
             fn view(&self, v: &mut dyn ::flurm_wire::Visitor) {
                 v.record_begin(#text);
@@ -112,6 +72,54 @@ pub(crate) fn all(declaration: &Declaration) -> TokenStream {
                 s.record(#text, <Self as ::flurm_wire::Record>::FIELDS);
                 #schema
             }
+        }
+    }
+}
+
+/// The functions of `Wire` that read: with `trace` where offsets are asked for, else with `fill`.
+fn reading(fill: &TokenStream, trace: &TokenStream) -> TokenStream {
+    quote! {
+        fn decode(
+            r: &mut ::flurm_wire::Reader<'_>,
+        ) -> ::core::result::Result<Self, ::flurm_wire::DecodeError> {
+            let mut this = <Self as ::core::default::Default>::default();
+            ::flurm_wire::Wire::fill(&mut this, r)?;
+            ::core::result::Result::Ok(this)
+        }
+
+        fn fill(
+            &mut self,
+            r: &mut ::flurm_wire::Reader<'_>,
+        ) -> ::core::result::Result<(), ::flurm_wire::DecodeError> {
+            let (release, this) = (r.release(), self);
+            let _ = (release, &this);
+            r.enter()?;
+            if r.is_traced() {
+                #trace
+            } else {
+                #fill
+            }
+            r.leave();
+            ::core::result::Result::Ok(())
+        }
+
+        fn push_onto(
+            list: &mut ::std::vec::Vec<Self>,
+            r: &mut ::flurm_wire::Reader<'_>,
+        ) -> ::core::result::Result<(), ::flurm_wire::DecodeError> {
+            list.push(<Self as ::core::default::Default>::default());
+            match list.last_mut() {
+                ::core::option::Option::Some(last) => ::flurm_wire::Wire::fill(last, r),
+                ::core::option::Option::None => ::core::result::Result::Ok(()),
+            }
+        }
+
+        fn boxed(
+            r: &mut ::flurm_wire::Reader<'_>,
+        ) -> ::core::result::Result<::std::boxed::Box<Self>, ::flurm_wire::DecodeError> {
+            let mut this = <::std::boxed::Box<Self> as ::core::default::Default>::default();
+            <Self as ::flurm_wire::Wire>::fill(&mut this, r)?;
+            ::core::result::Result::Ok(this)
         }
     }
 }

@@ -10,6 +10,8 @@ use std::time::Instant;
 use crate::dump::Graph;
 use crate::histories;
 use crate::manifest::{Check, Histories, Manifest};
+use crate::promises;
+use crate::verdicts::{Coverage, Verdict, coverage_of, verdict_of_second, verdict_of_tlc};
 use crate::walk::Difference;
 use crate::worlds::AnyWorld;
 
@@ -27,9 +29,6 @@ pub struct Tools {
     /// `flurm-sim`, of a build that can plant bugs.
     pub sim: Option<PathBuf>,
 }
-
-/// How many times an action was taken, by TLC's name of it.
-type Coverage = BTreeMap<String, u64>;
 
 /// What became of a check.
 struct Outcome {
@@ -117,6 +116,9 @@ pub fn check_all(tools: &Tools, deep: bool, only: Option<&str>) -> Result<usize,
     if only.is_none() {
         failed += never_taken(&done);
         failed += guards_without_a_walk(&manifest);
+        let unbroken = promises::unbroken(&tools.specs, &manifest)?;
+        unbroken.iter().for_each(|text| println!("FAILED  {text}"));
+        failed += unbroken.len();
     }
     println!("CI: specifications: {} checks, {failed} failed", done.len());
     Ok(failed)
@@ -237,32 +239,10 @@ fn leaves_when_planted(check: &Check, _world: &AnyWorld, _spec: &Graph) -> Resul
     Ok(if count == 0 { String::new() } else { format!("; {count} bugs not planted: wrong build") })
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Verdict {
-    Holds(u64),
-    Violated(String),
-}
-
-impl std::fmt::Display for Verdict {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Holds(states) => write!(f, "holds in {states} states"),
-            Self::Violated(name) => write!(f, "{name} is violated"),
-        }
-    }
-}
-
 struct First {
     verdict: Verdict,
     coverage: Coverage,
 }
-
-/// TLC's exit codes (`EC.ExitStatus`).
-const TLC_OK: i32 = 0;
-const TLC_INVARIANT: i32 = 12;
-const TLC_PROPERTY: i32 = 13;
-/// Of timeout(1).
-const TIMED_OUT: i32 = 124;
 
 fn tlc(tools: &Tools, check: &Check, dump: Option<&Path>) -> Result<First, String> {
     let states = tools.work.join(format!("tlc-{}-{}", check.spec, check.config));
@@ -288,55 +268,8 @@ fn tlc(tools: &Tools, check: &Check, dump: Option<&Path>) -> Result<First, Strin
     let (code, text) = output(&mut command)?;
     // What it kept on disk is of no use afterwards, and its absence no error.
     let _ = std::fs::remove_dir_all(&states);
-    let coverage = coverage_of(&text);
-    let clean = text.contains("No error has been found") && text.contains("0 states left on queue");
-    let verdict = match code {
-        TLC_OK if clean && !text.contains("\nError") => {
-            let states = between(&text, "states generated, ", " distinct states found, 0 ");
-            let states = states.and_then(|states| states.replace(',', "").parse().ok());
-            Verdict::Holds(states.ok_or("TLC did not say how many states there are")?)
-        }
-        TLC_PROPERTY if check.refines.is_some() => refinement_of(&text, check)?,
-        TLC_INVARIANT => named_by(&text, "Error: Invariant ")?,
-        TLC_PROPERTY if text.contains("Temporal properties were violated") => {
-            // It does not say which: the configuration has only one.
-            Verdict::Violated(check.violates.clone().unwrap_or_else(|| "a property".into()))
-        }
-        TLC_PROPERTY => named_by(&text, "Error: Action property ")?,
-        TIMED_OUT => return Err(format!("TLC was not done after {} s", check.limit_s)),
-        code => return Err(format!("TLC ended with {code}:\n{}", tail(&text))),
-    };
+    let (verdict, coverage) = (verdict_of_tlc(code, &text, check)?, coverage_of(&text));
     Ok(First { verdict, coverage })
-}
-
-/// TLC says where the abstract specification has the step that is missing, not what it is called.
-fn refinement_of(text: &str, check: &Check) -> Result<Verdict, String> {
-    let alias = check.refines.as_deref().unwrap_or_default();
-    let place = between(text, "Action property line ", " is violated");
-    let of = format!(" of module {alias}");
-    match place {
-        Some(place) if place.ends_with(&of) => Ok(Verdict::Violated(format!("Refines{alias}"))),
-        _ => Err(format!("TLC does not say that {alias} is not refined:\n{}", tail(text))),
-    }
-}
-
-fn named_by(text: &str, prefix: &str) -> Result<Verdict, String> {
-    let name = between(text, prefix, " is violated");
-    let name = name.ok_or_else(|| format!("TLC does not say what is violated:\n{}", tail(text)))?;
-    Ok(Verdict::Violated(String::from(name)))
-}
-
-/// Counts of the last report: `<Action line …>: distinct:total`.
-fn coverage_of(text: &str) -> Coverage {
-    let mut coverage = Coverage::new();
-    for line in text.lines().filter(|line| line.starts_with('<')) {
-        let Some((name, counts)) = line.split_once(">: ") else { continue };
-        let Some(total) = counts.split_once(':').and_then(|(_, total)| total.parse().ok()) else {
-            continue;
-        };
-        coverage.insert(String::from(name.trim_start_matches('<')), total);
-    }
-    coverage
 }
 
 fn second(tools: &Tools, check: &Check) -> Result<Verdict, String> {
@@ -363,42 +296,7 @@ fn second(tools: &Tools, check: &Check) -> Result<Verdict, String> {
     command.args(["--allow-deadlock", "--max-states", "5000000", "--max-depth", "100000"]);
     command.current_dir(flat);
     let (code, text) = output(&mut command)?;
-    let violated = |prefix: &str, suffix: &str| between(&text, prefix, suffix).map(String::from);
-    match code {
-        0 if text.contains("No errors found") => {
-            let states = between(&text, "Reachable states: ", "\n");
-            let states = states.and_then(|states| states.trim().parse().ok());
-            Ok(Verdict::Holds(states.ok_or("tla-checker did not count the states")?))
-        }
-        1 => {
-            let refined = violated("a transition is neither a ", "!Next step nor a stutter");
-            let name = refined
-                .map(|alias| format!("Refines{alias}"))
-                .or_else(|| violated("Liveness property violated: ", "\n"))
-                .or_else(|| violated("Action property ", " is violated"))
-                .or_else(|| invariant_of(&text));
-            name.map(Verdict::Violated).ok_or_else(|| format!("tla-checker:\n{}", tail(&text)))
-        }
-        TIMED_OUT => Err(format!("tla-checker was not done after {} s", check.limit_s)),
-        code => Err(format!("tla-checker ended with {code}:\n{}", tail(&text))),
-    }
-}
-
-/// `Invariant 0 (Name) violated!`
-fn invariant_of(text: &str) -> Option<String> {
-    let line = text.lines().find(|line| line.contains("Invariant") && line.contains("violated"))?;
-    between(line, "(", ")").map(String::from)
-}
-
-fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
-    // The last one counts: TLC reports its progress in the same words.
-    let (_, rest) = text.rsplit_once(before)?;
-    rest.split_once(after).map(|(found, _)| found)
-}
-
-pub(crate) fn tail(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(15)..].join("\n")
+    verdict_of_second(code, &text, check)
 }
 
 pub(crate) fn output(command: &mut Command) -> Result<(i32, String), String> {
@@ -406,4 +304,33 @@ pub(crate) fn output(command: &mut Command) -> Result<(i32, String), String> {
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.push_str(&String::from_utf8_lossy(&output.stderr));
     Ok((output.status.code().unwrap_or(-1), text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Coverage, Outcome, guards_without_a_walk, never_taken};
+    use crate::manifest::Manifest;
+
+    fn taken(actions: &[(&str, u64)]) -> (String, Outcome) {
+        let coverage = actions.iter().map(|(name, count)| (String::from(*name), *count));
+        let coverage: Coverage = coverage.collect();
+        (String::from("S"), Outcome { line: String::new(), failed: false, coverage })
+    }
+
+    #[test]
+    fn an_action_that_nothing_takes_is_a_failure() {
+        let done = [taken(&[("Go", 0), ("Stay", 3)]), taken(&[("Go", 1), ("Stop", 0)])];
+        assert_eq!(never_taken(&done), 1);
+        assert_eq!(never_taken(&done[..1]), 1);
+        assert_eq!(never_taken(&[taken(&[("Go", 1)])]), 0);
+    }
+
+    #[test]
+    fn a_guard_that_no_walk_misses_is_a_failure() {
+        let specs = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut manifest = Manifest::read(specs).unwrap();
+        assert_eq!(guards_without_a_walk(&manifest), 0);
+        manifest.check.retain(|check| check.name() != "JobLife/held");
+        assert_eq!(guards_without_a_walk(&manifest), 1);
+    }
 }

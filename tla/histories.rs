@@ -8,11 +8,12 @@ use std::process::Command;
 use tla_eval::Value;
 
 use crate::alter::alter;
-use crate::checkers::{Tools, output, tail};
+use crate::checkers::{Tools, output};
 use crate::history::{Told, value_of};
 use crate::manifest::{Altered, Histories};
 use crate::step::action_of;
 use crate::text;
+use crate::verdicts::tail;
 
 /// Altered copies of histories, at most so many of each kind.
 const ALTERED_MAX: usize = 5;

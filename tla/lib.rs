@@ -15,10 +15,14 @@ mod job_life;
 mod job_view;
 mod log_history;
 mod manifest;
+mod promises;
 mod site;
 mod step;
 mod steps;
 mod text;
+#[cfg(test)]
+mod ties;
+mod verdicts;
 mod walk;
 mod worlds;
 

@@ -7,7 +7,7 @@ use super::{Heard, Seat, Workload, one_client};
 use crate::scenario::{CountRange, SpanRange};
 use crate::system::CONF;
 use crate::world::history::{Answer, Order, SeenJob};
-use crate::world::{self, TaskFuture};
+use crate::world::{self, MachineId, TaskFuture, net};
 
 fn pause() -> SpanRange {
     SpanRange::micros(200_000, 4_000_000)
@@ -37,6 +37,8 @@ enum Does {
     Takeover,
     /// Sets a node DOWN that was seen to have no power, and resumes it later.
     BuryTheDead,
+    /// Sets a node DOWN that answers and that every controller reaches, and resumes it later.
+    TakeDown,
     /// Takes the last node out of the configuration, and puts it back later.
     RemoveNode,
 }
@@ -66,6 +68,8 @@ pub(super) struct Operate {
 /// Base states of Slurm's protocol.
 const PENDING: u32 = 0;
 const RUNNING: u32 = 1;
+/// The flag of a node that does not answer.
+const NO_RESPOND: u32 = 1 << 11;
 /// Longest time limit that is set, minutes.
 const LIMIT_MAX_MIN: u64 = 600;
 
@@ -80,6 +84,17 @@ struct Operator {
     seat: Seat,
     later: Vec<Undo>,
     made: u32,
+}
+
+/// Whether every controller can talk to a node.
+fn reached_by_all(node: &str) -> bool {
+    world::with(|w| {
+        let Some(node) = w.machine_named(node) else { return false };
+        let is_controller = |machine: &world::Machine| machine.name.starts_with("ctl");
+        let ids = (0..).map(MachineId).zip(&w.machines);
+        let mut controllers = ids.filter(|(_, machine)| is_controller(machine)).map(|(id, _)| id);
+        w.machine(node).up && controllers.all(|id| net::passes_both_ways(w, id, node))
+    })
 }
 
 /// The configuration on the disk of the first machine.
@@ -142,6 +157,14 @@ impl Operator {
                     (!w.machine(id).up).then_some(())
                 });
                 dark?;
+                (Order::Down(node.clone()), Some(Order::Resume(node)))
+            }
+            Does::TakeDown => {
+                let Heard::Answer(nodes) = self.seat.api.nodes().await else { return None };
+                let nodes: Vec<_> =
+                    nodes.iter().filter(|node| node.state & NO_RESPOND == 0).collect();
+                let node = self.seat.rng.pick(&nodes)?.name.clone();
+                reached_by_all(&node).then_some(())?;
                 (Order::Down(node.clone()), Some(Order::Resume(node)))
             }
             Does::Hold => {

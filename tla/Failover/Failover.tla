@@ -102,7 +102,7 @@ Depose(c) ==
 Propose(c) ==
     /\ Leads(c)
     /\ waiting[c] = None
-    /\ Len(log) < MaxLog
+    /\ Len(log) < MaxLog \/ "no-bound" \in Bugs
     /\ waiting' = [waiting EXCEPT ![c] = IF Runs(applied[c]) THEN "end" ELSE "start"]
     /\ acked' = IF "ack-early" \in Bugs THEN Len(log) + 1 ELSE acked
     /\ UNCHANGED <<term, log, leads, applied, reads, answer, orders, node, started>>
@@ -113,7 +113,7 @@ Commit(c) ==
     /\ waiting[c] # None
     /\ \/ IsNewest(c)
        \/ "stale-commit" \in Bugs
-    /\ Len(log) < MaxLog
+    /\ Len(log) < MaxLog \/ "no-bound" \in Bugs
     /\ log' = Append(log, Entry(leads[c], waiting[c]))
     /\ waiting' = [waiting EXCEPT ![c] = None]
     /\ UNCHANGED <<term, leads, applied, acked, reads, answer, orders, node, started>>

@@ -44,7 +44,8 @@ Broken(e) ==
             ELSE IF applied[e.by] < asked[e.by] THEN "ReadsNeverGoBack" ELSE None
       [] OTHER -> None
 
-\* A leader hears of a later term in which nobody was elected, or its process ended.
+\* A leader hears of a later term in which nobody was elected, or its process ended, and it is elected
+\* again.
 StepsDown(c) ==
     /\ leads' = [leads EXCEPT ![c] = 0]
     /\ UNCHANGED <<term, log, applied, waiting, acked, reads, answer, orders, node, started>>
@@ -69,12 +70,11 @@ Applies(c, upto) ==
                    ELSE Max(acked, CHOOSE i \in own : \A j \in own : j <= i)
        /\ UNCHANGED <<term, log, leads, waiting, reads, answer, orders, node, started>>
 
-\* A process begins with nothing but what it stored.
+\* A process begins with nothing but what it stored. What it proposed before may still be committed,
+\* by whoever leads next, so the term that it led stays known.
 Restarts(c) ==
     /\ applied' = [applied EXCEPT ![c] = 0]
-    /\ leads' = [leads EXCEPT ![c] = 0]
-    /\ waiting' = [waiting EXCEPT ![c] = None]
-    /\ UNCHANGED <<term, log, acked, reads, answer, orders, node, started>>
+    /\ UNCHANGED <<term, log, leads, waiting, acked, reads, answer, orders, node, started>>
 
 \* Answer; that a majority had confirmed it is known.
 Answers(c) ==

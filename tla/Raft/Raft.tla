@@ -100,7 +100,7 @@ Stand(c, q) ==
 \* Openraft's client_write.
 Propose(s) ==
     /\ role[s] = "leader"
-    /\ Len(log[s]) < MaxLog
+    /\ Len(log[s]) < MaxLog \/ "no-bound" \in Bugs
     /\ log' = [log EXCEPT ![s] = Append(@, Entry(term[s], s, {}))]
     /\ UNCHANGED <<term, vote, role, commit, matched, elected, committed>>
 

@@ -7,7 +7,8 @@ use crate::world::Nanos;
 use crate::world::history::{Answer, Effect, History, SeenJob};
 
 /// First come, first served, within a partition: no listing shows a job that came later, and asks for
-/// no less, started while an earlier one still waits. Jobs that somebody held, cancelled, updated or
+/// no less and no less time, started while an earlier one still waits. With backfill a smaller or
+/// shorter job may start first. Jobs that somebody held, cancelled, updated or
 /// requeued, or that their nodes gave back, are not compared. Source: priority/basic in slurm.conf(5).
 pub(super) struct QueueIsFair;
 
@@ -19,6 +20,7 @@ struct Asked<'h> {
     cpus: u32,
     memory_mib: u64,
     partition: Option<&'h str>,
+    time_limit_min: Option<u32>,
     held: bool,
 }
 
@@ -30,7 +32,12 @@ impl Asked<'_> {
             (None, _) | (_, None) => false,
         };
         let fits = self.cpus <= other.cpus && self.memory_mib <= other.memory_mib;
-        earlier && fits && self.partition == other.partition
+        let shorter = match (self.time_limit_min, other.time_limit_min) {
+            (Some(own), Some(others)) => own <= others,
+            (None, None) => true,
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        earlier && fits && shorter && self.partition == other.partition
     }
 }
 
@@ -48,13 +55,14 @@ impl Oracle for QueueIsFair {
         let mut touched: BTreeSet<u32> = BTreeSet::new();
         for (at, effect) in history.effects() {
             match effect {
-                Effect::Wanted { key, cpus, memory_mib, partition, held, .. } => {
+                Effect::Wanted { key, cpus, memory_mib, partition, time_limit_min, held } => {
                     let one = Asked {
                         first_sent: None,
                         acknowledged: None,
                         cpus: *cpus,
                         memory_mib: *memory_mib,
                         partition: partition.as_deref(),
+                        time_limit_min: *time_limit_min,
                         held: *held,
                     };
                     asked.insert(key, one);

@@ -219,12 +219,13 @@ pub const GLOBAL: &[Key] = &[
     key("SbcastParameters", Text).renamed("BcastParameters"),
     key("SchedulerAuth", Text).until(V23_11).defunct(GONE),
     key("SchedulerParameters", Text).partly(&[
+        "bf_max_job_test",
         "enable_user_top",
         "kill_invalid_depend",
         "max_array_tasks",
     ]),
     key("SchedulerTimeSlice", U16).default("30"),
-    key("SchedulerType", Text).default("sched/backfill"),
+    key("SchedulerType", OneOf(words::SCHEDULER_TYPES)).default("sched/backfill").honoured(),
     key("ScronParameters", Text),
     key("SelectType", OneOf(words::SELECT_TYPES)).default("select/cons_tres").honoured(),
     key("SelectTypeParameters", Flags(words::SELECT_PARAMETERS))

@@ -232,6 +232,10 @@ pub const RESOURCE_LIMITS: Words = &[
     ("OFILE", 1 << 10),
 ];
 
+/// `SchedulerType`; the numbers are ours.
+pub const SCHEDULER_TYPES: Words =
+    &[("sched/backfill", 0), ("sched/builtin", 1), ("backfill", 0), ("builtin", 1)];
+
 /// `SelectType`.
 pub const SELECT_TYPES: Words = &[
     ("select/cons_tres", 109),

@@ -35,6 +35,7 @@ fn settings(conf: &Conf, slurm_uid: u32) -> Settings {
             || conf.scheduler_parameters.has("kill_invalid_depend"),
         licenses: conf.licenses.clone(),
         user_top: conf.scheduler_parameters.has("enable_user_top"),
+        jobs_planned_max: jobs_planned_max(conf),
         array_tasks_max: conf
             .scheduler_parameters
             .number("max_array_tasks")
@@ -57,6 +58,17 @@ fn settings(conf: &Conf, slurm_uid: u32) -> Settings {
         config_overrides: conf.slurmd_parameters.has("config_overrides"),
         batch_requeue_max: u16::try_from(jobs.requeues_max).unwrap_or(u16::MAX),
     }
+}
+
+/// For how many waiting jobs `sched/backfill` plans a start ahead: `bf_max_job_test`, which is 500
+/// unless told (slurm.conf(5)). `sched/builtin` plans none.
+fn jobs_planned_max(conf: &Conf) -> u32 {
+    const TESTED: u32 = 500;
+    if conf.scheduler_type.ends_with("builtin") {
+        return 0;
+    }
+    let told = conf.scheduler_parameters.number("bf_max_job_test");
+    told.map_or(TESTED, |most| u32::try_from(most).unwrap_or(u32::MAX)).max(1)
 }
 
 fn select(conf: &Conf) -> Select {

@@ -5,6 +5,7 @@ use flurm_model::{Hold, Job, JobBase, Limit, NodeName, Sharing};
 use flurm_wire::records::{JobInfo, MultiCore};
 use flurm_wire::{NO_VAL, NO_VAL16, Release, StepId, Text, UnixTime};
 
+use crate::Expected;
 use crate::submit::NICE_OFFSET;
 use crate::tables::{Tables, given, limit, memory, seconds, tres, unix};
 
@@ -120,9 +121,23 @@ impl Tables<'_> {
         info.preemptable_time = UnixTime(0);
     }
 
-    /// While a job waits for its begin time, Slurm shows that as its start.
+    /// A waiting job's start as far as it is planned, or else the begin time that it waits for: both
+    /// as Slurm shows them.
     fn expected_start(&self, job: &Job) -> Option<flurm_base::Time> {
-        job.spec.begin.filter(|begin| job.base == JobBase::Pending && *begin > self.now)
+        let begin = job.spec.begin.filter(|begin| *begin > self.now);
+        let expected = self.expected(job).map(|expected| expected.start);
+        (job.base == JobBase::Pending).then_some(expected.or(begin)).flatten()
+    }
+
+    /// What the planner expects of a job that waits.
+    fn expected(&self, job: &Job) -> Option<&Expected> {
+        let waits = job.base == JobBase::Pending && job.hold == Hold::None;
+        self.outlook.filter(|_| waits)?.jobs.get(&job.id)
+    }
+
+    /// When the planner last planned ahead.
+    pub(crate) fn last_backfill(&self) -> UnixTime {
+        unix(self.outlook.and_then(|outlook| outlook.made))
     }
 
     fn put_places(&self, job: &Job, info: &mut JobInfo) {
@@ -144,6 +159,9 @@ impl Tables<'_> {
                 .collect();
             info.nodes = Some(self.host_list(nodes.iter().copied()).into());
             info.node_inx = self.bits(nodes.iter().map(|name| name.as_str()));
+        }
+        if let Some(expected) = self.expected(job) {
+            info.sched_nodes = Some(self.host_list(&expected.nodes).into());
         }
         if !spec.nodes_required.is_empty() {
             info.req_nodes = Some(self.host_list(&spec.nodes_required).into());

@@ -17,6 +17,7 @@ mod launch;
 mod license_view;
 mod node_update;
 mod node_view;
+mod outlook;
 mod partition_update;
 mod partition_view;
 mod refused;
@@ -39,6 +40,7 @@ pub use build_info::{BuildFacts, build_info, version};
 pub use config::cluster_config;
 pub use identity::Identity;
 pub use launch::{RUN_ENTRY, TERM_ENTRY, UnsignedLaunch, run_of, term_of, terminate_orphan};
+pub use outlook::{Expected, Outlook};
 pub use refused::Refused;
 pub use requests::{
     Answer, Gather, Request, Then, answer, audit, committed, committed_many, groups_to_name,

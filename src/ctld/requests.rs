@@ -15,6 +15,7 @@ use flurm_wire::records::{
 };
 use flurm_wire::{BATCH_STEP, Errno as WireErrno, Message, NO_VAL, StepId, UnixTime};
 
+use crate::Outlook;
 use crate::access::{self, Applicant};
 use crate::identity::Identity;
 use crate::refused::Refused;
@@ -52,6 +53,8 @@ pub struct Request<'a> {
     pub peer: String,
     /// `PrivateData` as bits.
     pub private_data: u16,
+    /// What the planner expects of waiting jobs.
+    pub outlook: &'a Outlook,
 }
 
 /// The groups whose names decide about a request: those of a job's owner, where a partition asks for
@@ -181,7 +184,8 @@ pub fn audit(event: &Event) -> Option<String> {
 }
 
 fn decide(request: &Request<'_>, cluster: &Cluster, now: Time) -> Result<Answer, Refused> {
-    let tables = || Tables::new(cluster, now).read_by(request.release);
+    let outlook = request.outlook;
+    let tables = || Tables::new(cluster, now).read_by(request.release).expecting(outlook);
     let asker = request.identity;
     let sight = Sight::new(cluster, asker, request.private_data);
     match request.message {
@@ -580,7 +584,7 @@ fn jobs(tables: &Tables<'_>, wanted: impl Fn(&Job) -> bool) -> Answer {
     let last_update = UnixTime(tables.now.secs());
     Answer::Reply(Message::ResponseJobInfo(JobInfoMsg {
         last_update,
-        last_backfill: UnixTime(0),
+        last_backfill: tables.last_backfill(),
         jobs: jobs.collect(),
     }))
 }
@@ -591,7 +595,7 @@ fn records(tables: &Tables<'_>, id: JobId) -> Answer {
     let ids = array.map_or_else(|| vec![id], |array| array.records.iter().copied().collect());
     let jobs = ids.iter().filter_map(|id| tables.cluster.job(*id)).map(|job| tables.job(job));
     let last_update = UnixTime(tables.now.secs());
-    let (last_backfill, jobs) = (UnixTime(0), jobs.collect());
+    let (last_backfill, jobs) = (tables.last_backfill(), jobs.collect());
     Answer::Reply(Message::ResponseJobInfo(JobInfoMsg { last_update, last_backfill, jobs }))
 }
 

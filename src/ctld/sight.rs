@@ -108,6 +108,7 @@ mod tests {
             group_names: Vec::new(),
             peer: String::new(),
             private_data,
+            outlook: &crate::Outlook::default(),
         };
         match answer(&request, cluster, Time::from_secs(2)) {
             Answer::Reply(reply) => reply,

@@ -6,6 +6,8 @@ use flurm_base::{Time, hostlist};
 use flurm_model::{Cluster, Memory, NodeName};
 use flurm_wire::{Bits, INFINITE, NO_VAL, Release, UnixTime};
 
+use crate::Outlook;
+
 /// The cluster, with the positions of its nodes.
 pub struct Tables<'a> {
     /// The replicated state.
@@ -13,6 +15,8 @@ pub struct Tables<'a> {
     /// `MaxTime` and such are counted from here.
     pub now: Time,
     positions: BTreeMap<&'a str, u32>,
+    /// What is planned ahead, where that is known.
+    pub(crate) outlook: Option<&'a Outlook>,
     /// The release of the peer that reads them.
     pub(crate) release: Release,
 }
@@ -22,12 +26,18 @@ impl<'a> Tables<'a> {
     pub fn new(cluster: &'a Cluster, now: Time) -> Self {
         let names = cluster.nodes().map(|node| node.conf.name.as_str());
         let positions = names.zip(0u32..).collect();
-        Self { cluster, now, positions, release: Release::NEWEST }
+        Self { cluster, now, positions, outlook: None, release: Release::NEWEST }
     }
 
     /// The same for a reader of this protocol number; of an unknown one the newest is assumed.
     pub fn read_by(mut self, version: u16) -> Self {
         self.release = Release::from_version(version).unwrap_or(Release::NEWEST);
+        self
+    }
+
+    /// The same with what is planned ahead.
+    pub(crate) fn expecting(mut self, outlook: &'a Outlook) -> Self {
+        self.outlook = Some(outlook);
         self
     }
 

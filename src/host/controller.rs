@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak};
 
 use flurm_base::Span;
-use flurm_ctld::Tables;
+use flurm_ctld::{Outlook, Tables};
 use flurm_model::{Command, Reply};
 use flurm_raft::{Consensus, OrderedLog, ProposeError, Replicated};
 use flurm_rt::{AsyncRuntime, Clock, Env, Fs, Select2};
@@ -44,6 +44,8 @@ struct Inner<E: Env> {
     position: usize,
     health: Mutex<Health>,
     waiters: Waiters,
+    /// What this replica planned ahead while it leads.
+    outlook: Mutex<Arc<Outlook>>,
 }
 
 impl<E: Env> Clone for Controller<E> {
@@ -110,6 +112,7 @@ pub async fn run_over<E: Env>(
             position,
             health: Mutex::default(),
             waiters: Waiters::default(),
+            outlook: Mutex::default(),
         }),
     };
     session::serve_forwarded(&controller);
@@ -151,6 +154,17 @@ impl<E: Env> Controller<E> {
     /// Sruns that wait for CPUs of their job, as far as this replica was asked.
     pub(crate) fn waiters(&self) -> &Waiters {
         &self.inner.waiters
+    }
+
+    /// What this replica planned ahead; nothing unless it leads.
+    pub(crate) fn outlook(&self) -> Arc<Outlook> {
+        self.inner.outlook.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps what was planned ahead, for views.
+    pub(crate) fn expect(&self, outlook: Outlook) {
+        let mut kept = self.inner.outlook.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = Arc::new(outlook);
     }
 
     /// Replication.

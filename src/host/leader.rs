@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use flurm_base::knob::Knob;
-use flurm_base::{Span, Time};
+use flurm_base::{JobId, Span, Time};
+use flurm_ctld::{Expected, Outlook};
 use flurm_model::Command;
 use flurm_rt::{AsyncRuntime, Clock, Env, Select2};
 use flurm_sched::Snapshot;
@@ -41,6 +42,7 @@ pub(crate) async fn run<E: Env>(controller: Controller<E>) {
         };
         tracing::info!(term = leader.term, "this controller leads");
         lead(&controller, leader.term).await;
+        controller.expect(Outlook::default());
         tracing::info!(term = leader.term, "this controller no longer leads");
         // A term ends because the status changed. Where nothing can change any more, because the log
         // has stopped, there is nothing left to lead.
@@ -161,7 +163,9 @@ async fn plan<E: Env>(
         let (command, again_at) = {
             let replica = controller.replica();
             let snapshot = Snapshot::of(replica.cluster(), now);
-            let command = flurm_sched::plan(&snapshot).command(now);
+            let plan = flurm_sched::plan(&snapshot);
+            let command = plan.command(now);
+            controller.expect(outlook(now, plan));
             (command, replica.cluster().begin_next(now))
         };
         planned = Some(Planned { version, again_at });
@@ -174,6 +178,14 @@ async fn plan<E: Env>(
         controller.propose(&command).await?;
     }
     Ok(planned)
+}
+
+/// What a plan says to those who look at waiting jobs.
+fn outlook(made: Time, plan: flurm_sched::Plan) -> Outlook {
+    let expected = |(job, planned): (JobId, flurm_sched::Planned)| {
+        (job, Expected { start: planned.start, nodes: planned.nodes })
+    };
+    Outlook { made: Some(made), jobs: plan.planned.into_iter().map(expected).collect() }
 }
 
 /// When to look around again if nothing changes.

@@ -225,6 +225,7 @@ fn decide<E: Env>(
 ) -> Answer {
     let now = controller.env().clock().wall();
     let replica = controller.replica();
+    let outlook = controller.outlook();
     let request = Request {
         identity: request.identity(),
         message,
@@ -234,6 +235,7 @@ fn decide<E: Env>(
         group_names,
         peer: request.peer.clone(),
         private_data: controller.setup().conf().private_data,
+        outlook: &outlook,
     };
     let decided = flurm_ctld::answer(&request, replica.cluster(), now);
     if let Answer::Reply(reply) = &decided {

@@ -194,6 +194,12 @@ impl Cluster {
         self.index.users.get(&uid).map_or((0, 0), |counts| (counts.pending, counts.running))
     }
 
+    /// When a running job ends at the latest; `None` when nothing ends it.
+    pub fn ends_by(&self, job: &Job) -> Option<Time> {
+        let over = crate::index::over_time_limit_of(&self.partitions, &self.settings, job);
+        crate::index::end_due(job, over)
+    }
+
     /// The earliest time at which a job passes its limit or deadline.
     pub fn time_limit_next(&self) -> Option<Time> {
         self.index.deadlines.first().map(|(at, _)| *at)

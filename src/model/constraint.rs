@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 /// What the features of one node must be, `a&(b|c)`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Features {
     /// This feature.
     One(String),
@@ -48,7 +48,7 @@ impl Features {
 }
 
 /// What the features of a job's nodes must be. Source: `--constraint` in sbatch(1).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Constraint {
     /// Of every node.
     pub each: Option<Features>,

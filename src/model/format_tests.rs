@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What each version wrote, oldest first; the last one is written today.
-const GOLDEN: [&str; 9] = [
+const GOLDEN: [&str; 10] = [
     include_str!("golden/v1.txt"),
     include_str!("golden/v2.txt"),
     include_str!("golden/v3.txt"),
@@ -26,6 +26,7 @@ const GOLDEN: [&str; 9] = [
     include_str!("golden/v7.txt"),
     include_str!("golden/v8.txt"),
     include_str!("golden/v9.txt"),
+    include_str!("golden/v10.txt"),
 ];
 
 fn golden(version: usize) -> BTreeMap<&'static str, Vec<u8>> {

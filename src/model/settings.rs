@@ -18,7 +18,7 @@ pub enum EnforcePartLimits {
 }
 
 /// What the planner hands out, `SelectType` and `SelectTypeParameters`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Select {
     /// The smallest part of a node that a job can have.
     pub unit: SelectUnit,
@@ -27,7 +27,7 @@ pub struct Select {
 }
 
 /// The smallest part of a node that a job can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SelectUnit {
     /// Whole nodes: `select/linear`.
     Node,
@@ -100,6 +100,10 @@ pub struct Settings {
     /// `Licenses`: names and counts.
     #[serde(deserialize_with = "crate::codec::since::<8, _, _>")]
     pub licenses: Vec<(String, u32)>,
+    /// For how many waiting jobs a start is planned ahead, `SchedulerParameters=bf_max_job_test`.
+    /// Zero under `SchedulerType=sched/builtin`: jobs start in their order only.
+    #[serde(deserialize_with = "crate::codec::since::<10, _, _>")]
+    pub jobs_planned_max: u32,
 }
 
 impl Settings {
@@ -135,6 +139,7 @@ impl Default for Settings {
             kill_invalid_dependency: false,
             user_top: false,
             licenses: Vec::new(),
+            jobs_planned_max: 0,
         }
     }
 }

@@ -14,7 +14,7 @@ use flurm_model::{
 use crate::NodeView;
 
 /// What a job needs, in one partition.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Demand {
     /// Units to place.
     pub(crate) units: u32,

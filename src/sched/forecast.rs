@@ -10,7 +10,7 @@ use flurm_model::{
     Cluster, Job, JobBase, JobSpec, Limit, NodeName, PartitionName, Placement, Share, Start,
 };
 
-use crate::{JobView, NodeView, Snapshot, plan};
+use crate::{JobView, Leave, NodeView, Snapshot, plan};
 
 /// How long a job without a time limit is taken to run, as Slurm shows it.
 const UNLIMITED_RUN: Span = Span::secs(365 * 24 * 3600);
@@ -138,6 +138,7 @@ struct Future {
 impl Future {
     fn start_of(mut self, job: JobId, times_max: usize) -> Option<Forecast> {
         for _ in 0..times_max {
+            self.tell_leaves();
             let plan = plan(&self.snapshot);
             if let Some(start) = plan.starts.iter().find(|start| start.job == job) {
                 let Start { partition, placements, .. } = start.clone();
@@ -149,6 +150,22 @@ impl Future {
             self.advance()?;
         }
         None
+    }
+
+    /// Tells the planner until when there is no room.
+    fn tell_leaves(&mut self) {
+        let leave = |at: Time, node: usize, part: &Placement| Leave {
+            at,
+            node,
+            cpus: part.cpus,
+            memory_mb: part.memory_mb,
+            whole_node: part.whole_node,
+        };
+        self.snapshot.leaves.clear();
+        for ((at, _), occupant) in &self.until {
+            let parts = occupant.parts.iter().map(|(node, part)| leave(*at, *node, part));
+            self.snapshot.leaves.extend(parts);
+        }
     }
 
     fn start(&mut self, start: Start) {

@@ -35,6 +35,9 @@ pub(crate) fn cluster(cpus: &[u32]) -> Snapshot {
     let mut snapshot = Snapshot {
         now: NOW,
         select: Select { unit: SelectUnit::Core, memory: true },
+        planned_max: 0,
+        over_time_limit: Limit::Max(0),
+        leaves: Vec::new(),
         nodes: cpus.iter().enumerate().map(node).collect(),
         partitions: Vec::new(),
         pending: Vec::new(),

@@ -4,18 +4,24 @@
 //! clock, no randomness, no memory between calls. Refuses to change anything: its decisions become
 //! a command that the cluster validates again.
 
+mod ahead;
 mod demand;
 mod forecast;
+mod gate;
 mod license;
 mod place;
 mod plan;
+mod profile;
 mod snapshot;
+mod timeline;
 
 pub use forecast::{Asked, Forecast, forecast};
 pub use license::Licenses;
-pub use plan::{Explanation, Plan, REASONS_MAX, STARTS_MAX, feasible, plan};
-pub use snapshot::{JobView, NodeView, PartitionView, Snapshot};
+pub use plan::{Explanation, Plan, Planned, REASONS_MAX, STARTS_MAX, feasible, plan};
+pub use snapshot::{JobView, Leave, NodeView, PartitionView, Snapshot};
 
+#[cfg(test)]
+mod backfill_tests;
 #[cfg(test)]
 mod kit;
 #[cfg(test)]

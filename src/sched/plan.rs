@@ -1,22 +1,29 @@
 //! Decisions of one pass over the waiting jobs.
 //!
-//! Jobs are looked at by partition tier, then priority, then age. A job that could start on an
-//! emptier cluster and finds no room blocks its partition, and no later job may take a node that
-//! it could use: nothing overtakes the top job. A job that waits for something else (a hold, its
-//! begin time, a limit, nodes out of service) blocks nobody.
+//! Jobs are looked at by partition tier, then priority, then age. A job that waits for something
+//! else than room (a hold, its begin time, a limit, nodes out of service) keeps nobody back.
+//!
+//! With backfill, a job that finds no room is given the earliest interval that has room for it,
+//! and whatever comes later may start now if it leaves all such intervals alone: nothing delays
+//! the top job. Without (`sched/builtin`), a job that finds no room blocks its partition, and no
+//! later job may take a node that it could use.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
-use flurm_base::{JobId, Time};
+use flurm_base::{JobId, Span, Time};
 use flurm_model::{
-    Command, Errno, Hold, JobSpec, Limit, NodeBounds, PartitionName, PartitionState, Placement,
+    Command, Errno, Hold, JobSpec, Limit, NodeBounds, NodeName, PartitionName, PartitionState,
     Reason, Refusal, Start,
 };
 
+use crate::ahead::{Ahead, Wish};
 use crate::demand::Demand;
+use crate::gate::Gate;
 use crate::place::place;
+use crate::timeline::{Placed, length};
 use crate::{JobView, NodeView, PartitionView, Snapshot};
 
 /// Why a job waits, in Slurm's word and in a sentence.
@@ -32,6 +39,15 @@ pub struct Explanation {
     pub is_news: bool,
 }
 
+/// When and where a waiting job is expected to start if every job runs as long as it may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// The start.
+    pub start: Time,
+    /// The nodes, in their order.
+    pub nodes: Vec<NodeName>,
+}
+
 /// What one pass decided.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -39,6 +55,8 @@ pub struct Plan {
     pub starts: Vec<Start>,
     /// Why each of the others waits.
     pub waiting: Vec<Explanation>,
+    /// When those are expected to start for whom a start was planned ahead.
+    pub planned: BTreeMap<JobId, Planned>,
 }
 
 impl Plan {
@@ -170,6 +188,9 @@ struct Pass<'a> {
     /// The rest of the queue was not looked at.
     is_cut: bool,
     reasons: BTreeMap<JobId, (Reason, String)>,
+    usable: BTreeMap<&'a str, Rc<Vec<usize>>>,
+    /// What is planned ahead; `None` without backfill.
+    ahead: Option<Ahead<'a>>,
 }
 
 impl<'a> Pass<'a> {
@@ -189,6 +210,8 @@ impl<'a> Pass<'a> {
             starts: Vec::new(),
             is_cut: false,
             reasons: BTreeMap::new(),
+            usable: BTreeMap::new(),
+            ahead: (snapshot.planned_max > 0).then(|| Ahead::new(snapshot)),
         }
     }
 
@@ -205,7 +228,7 @@ impl<'a> Pass<'a> {
             self.explain(job, reason, String::new());
             return;
         }
-        if self.blocked.contains(partition.conf.name.as_str()) {
+        if self.ahead.is_none() && self.blocked.contains(partition.conf.name.as_str()) {
             self.explain(job, Reason::Priority, String::new());
             return;
         }
@@ -222,7 +245,9 @@ impl<'a> Pass<'a> {
             self.explain(job, Reason::BadConstraints, text);
             return;
         };
-        for _ in started..job.tasks_startable {
+        let over = partition.conf.over_time_limit.unwrap_or(self.snapshot.over_time_limit);
+        let length = length(job.time_limit, over);
+        for nth in started..job.tasks_startable {
             if self.starts.len() >= STARTS_MAX {
                 self.is_cut = true;
                 return;
@@ -231,14 +256,15 @@ impl<'a> Pass<'a> {
                 self.explain(job, Reason::Licenses, String::new());
                 return;
             };
-            let candidates = self.candidates(partition);
-            let allowed = self.within(&bounds, &candidates.nodes);
-            let placed = demands.iter().find_map(|demand| place(demand, &self.nodes, &allowed));
-            self.candidates.insert(partition.conf.name.as_str(), candidates);
-            match placed {
-                Some(placements) => {
+            match self.place_now(partition, &demands, length, &bounds) {
+                Some(placed) => {
                     self.licenses.take(&licenses);
-                    self.start(job, partition, placements);
+                    self.start(job, partition, placed, length);
+                }
+                None if self.ahead.is_some() => {
+                    let tasks = job.tasks_startable - nth;
+                    self.plan_ahead(job, partition, last, length, &bounds, tasks);
+                    return;
                 }
                 None => {
                     self.find_blocked(job, partition, last, &bounds);
@@ -251,17 +277,17 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// What reservations leave to a job.
-    fn bounds(&self, job: &JobView, partition: &PartitionView) -> Result<NodeBounds, Reason> {
-        let all = &self.snapshot.reservations;
-        if all.is_empty() && job.spec.requests.reservation.is_none() {
-            return Ok(NodeBounds::default());
-        }
+    /// What reservations leave to a job that starts now.
+    fn bounds(&self, job: &'a JobView, partition: &PartitionView) -> Result<NodeBounds, Reason> {
+        self.gate(job, partition).bounds(self.snapshot.now)
+    }
+
+    fn gate(&self, job: &'a JobView, partition: &PartitionView) -> Gate<'a> {
         let limit = match job.time_limit_fixed {
             true => job.time_limit,
             false => job.time_limit.min(partition.conf.time_max),
         };
-        flurm_model::node_bounds(all.iter(), &job.spec, limit, self.snapshot.now)
+        Gate::new(&self.snapshot.reservations, &job.spec, limit)
     }
 
     fn within<'n>(&self, bounds: &NodeBounds, nodes: &'n [usize]) -> Cow<'n, [usize]> {
@@ -270,6 +296,71 @@ impl<'a> Pass<'a> {
         }
         let allowed = |at: &&usize| bounds.allow(&self.nodes[**at].name);
         Cow::Owned(nodes.iter().filter(allowed).copied().collect())
+    }
+
+    /// A place for a job that starts now, wish by wish.
+    fn place_now(
+        &mut self,
+        partition: &'a PartitionView,
+        demands: &[Demand],
+        length: Span,
+        bounds: &NodeBounds,
+    ) -> Option<Placed> {
+        let candidates = self.candidates(partition);
+        let name = partition.conf.name.as_str();
+        let allowed = self.within(bounds, &candidates.nodes).into_owned();
+        let known = bounds.is_open();
+        let placed = demands.iter().find_map(|demand| match &mut self.ahead {
+            Some(ahead) if known => ahead.place_known(name, demand, &self.nodes, &allowed, length),
+            Some(ahead) => ahead.place_now(demand, &self.nodes, &allowed, length),
+            None => place(demand, &self.nodes, &allowed),
+        });
+        self.candidates.insert(name, candidates);
+        placed
+    }
+
+    /// Gives a job without room the earliest interval that has room for it.
+    fn plan_ahead(
+        &mut self,
+        job: &'a JobView,
+        partition: &'a PartitionView,
+        demand: &Demand,
+        length: Span,
+        bounds: &NodeBounds,
+        tasks: u32,
+    ) {
+        let name = partition.conf.name.as_str();
+        let usable = self.usable(partition);
+        let wish = Wish { job: job.id, partition: name, demand, length, tasks };
+        let gate = self.gate(job, partition);
+        let ahead = self.ahead.as_mut().expect("this is asked with backfill only");
+        let planned = ahead.plan(&wish, &gate, &usable);
+        let allowed = self.within(bounds, &usable).into_owned();
+        let look = || place(demand, &self.vacant, &allowed).is_some();
+        let ahead = self.ahead.as_mut().expect("it was there just now");
+        let waits_for_others = match bounds.is_open() {
+            true => planned || ahead.remembers_possible(name, demand, look),
+            false => look(),
+        };
+        if !waits_for_others {
+            return self.explain_shortfall(job, partition, demand, bounds);
+        }
+        if self.blocked.insert(name) {
+            let text = self.shortage(demand, &allowed);
+            self.explain(job, Reason::Resources, text);
+        } else {
+            self.explain(job, Reason::Priority, String::new());
+        }
+    }
+
+    /// The nodes of a partition that are in service.
+    fn usable(&mut self, partition: &'a PartitionView) -> Rc<Vec<usize>> {
+        let nodes = &self.nodes;
+        let known = self.usable.entry(partition.conf.name.as_str()).or_insert_with(|| {
+            let members = partition.nodes.iter();
+            Rc::new(members.filter(|at| nodes[**at].usable).copied().collect())
+        });
+        Rc::clone(known)
     }
 
     /// The nodes of a partition where something may still be free.
@@ -318,7 +409,10 @@ impl<'a> Pass<'a> {
         None
     }
 
-    fn start(&mut self, job: &JobView, partition: &PartitionView, placed: Vec<(usize, Placement)>) {
+    fn start(&mut self, job: &JobView, partition: &PartitionView, placed: Placed, length: Span) {
+        if let Some(ahead) = &mut self.ahead {
+            ahead.start(job.id, &placed, length);
+        }
         for (at, part) in &placed {
             let node = &mut self.nodes[*at];
             node.cpus_used += part.cpus;
@@ -366,6 +460,18 @@ impl<'a> Pass<'a> {
             self.explain(job, reason, text);
             return;
         }
+        self.explain_shortfall(job, partition, demand, bounds);
+    }
+
+    /// Why a job has no room even among the nodes that are in service.
+    fn explain_shortfall(
+        &mut self,
+        job: &JobView,
+        partition: &PartitionView,
+        demand: &Demand,
+        bounds: &NodeBounds,
+    ) {
+        let allowed = self.within(bounds, &partition.nodes).into_owned();
         let required = demand.required.iter().any(|name| {
             let node = self.nodes.iter().find(|node| node.name == *name);
             node.is_none_or(|node| !node.usable)
@@ -417,6 +523,7 @@ impl<'a> Pass<'a> {
             let is_news = reason != job.reason && job.hold == Hold::None;
             waiting.push(Explanation { job: job.id, reason, text, is_news });
         }
-        Plan { starts: self.starts, waiting }
+        let planned = self.ahead.map(|ahead| ahead.planned(&self.nodes)).unwrap_or_default();
+        Plan { starts: self.starts, waiting, planned }
     }
 }

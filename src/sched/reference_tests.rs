@@ -78,7 +78,7 @@ fn fits(spec: &JobSpec, node: &NodeView, tasks: u32) -> bool {
 }
 
 /// Whether any set of nodes with any spread of the tasks could take the job now.
-fn could_start(spec: &JobSpec, nodes: &[NodeView]) -> bool {
+pub(crate) fn could_start(spec: &JobSpec, nodes: &[NodeView]) -> bool {
     could_start_on(spec, nodes, u32::MAX, u32::MAX)
 }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flurm_base::{AttemptId, JobId, Time};
+use flurm_base::{AttemptId, JobId, Span, Time};
 use flurm_model::{
     Cluster, Hold, Job, JobSpec, Limit, Node, NodeName, PartitionConf, PartitionName, Reason,
-    Select,
+    Select, ShareState,
 };
 
 /// A node's room.
@@ -99,6 +99,21 @@ pub struct JobView {
     pub tasks_startable: u32,
 }
 
+/// A part of a node that a running job gives back at its limit, if not earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leave {
+    /// When. Later than `Snapshot::now`.
+    pub at: Time,
+    /// Position in `Snapshot::nodes`.
+    pub node: usize,
+    /// CPUs.
+    pub cpus: u32,
+    /// Memory, MB.
+    pub memory_mb: u64,
+    /// Whether the job keeps others off the node.
+    pub whole_node: bool,
+}
+
 /// What the planner sees of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
@@ -106,6 +121,12 @@ pub struct Snapshot {
     pub now: Time,
     /// What is handed out.
     pub select: Select,
+    /// For how many waiting jobs a start is planned ahead; zero without backfill.
+    pub planned_max: u32,
+    /// Minutes that jobs may run over their limit, where their partition does not say.
+    pub over_time_limit: Limit,
+    /// When running jobs leave at the latest. Jobs without a limit are not among them.
+    pub leaves: Vec<Leave>,
     /// Nodes, in the configuration's order.
     pub nodes: Vec<NodeView>,
     /// Partitions, in the configuration's order.
@@ -122,8 +143,10 @@ impl Snapshot {
     /// Copies what matters out of a cluster.
     pub fn of(cluster: &Cluster, now: Time) -> Self {
         let pending = cluster.pending().map(|job| job_view(cluster, job, now)).collect();
+        let hardware = Self::hardware(cluster, now);
+        let leaves = if hardware.planned_max > 0 { leaves(cluster, now) } else { Vec::new() };
         let reservations = cluster.reservations().cloned().collect();
-        Self { pending, reservations, ..Self::hardware(cluster, now) }
+        Self { pending, leaves, reservations, ..hardware }
     }
 
     /// A cluster with every node in service and nothing on it or waiting: what could ever be.
@@ -150,10 +173,15 @@ impl Snapshot {
         });
         let partitions = partitions.collect();
         let select = cluster.settings().select;
+        let planned_max = cluster.settings().jobs_planned_max;
+        let over_time_limit = cluster.settings().over_time_limit;
         let licenses = crate::Licenses::of(cluster);
         Self {
             now,
             select,
+            planned_max,
+            over_time_limit,
+            leaves: Vec::new(),
             nodes,
             partitions,
             pending: Vec::new(),
@@ -187,6 +215,33 @@ fn node_view(cluster: &Cluster, node: &Node) -> NodeView {
         jobs: used.jobs,
         whole_node_taken: used.whole_node_jobs > 0,
     }
+}
+
+/// How long what ends, or is over its limit already, is taken to go on.
+const ENDING: Span = Span::secs(60);
+
+fn leaves(cluster: &Cluster, now: Time) -> Vec<Leave> {
+    let positions: BTreeMap<&NodeName, usize> =
+        cluster.nodes().enumerate().map(|(at, node)| (&node.conf.name, at)).collect();
+    let mut leaves = Vec::new();
+    for job in cluster.holding() {
+        let Some(allocation) = &job.allocation else { continue };
+        for share in allocation.shares.iter().filter(|share| share.is_open()) {
+            let ends = match share.state {
+                ShareState::Ending { .. } => Some(now),
+                _ => cluster.ends_by(job),
+            };
+            let (Some(ends), Some(node)) = (ends, positions.get(&share.node)) else { continue };
+            leaves.push(Leave {
+                at: if ends <= now { now + ENDING } else { ends },
+                node: *node,
+                cpus: share.cpus,
+                memory_mb: share.memory_mb,
+                whole_node: share.whole_node,
+            });
+        }
+    }
+    leaves
 }
 
 fn job_view(cluster: &Cluster, job: &Job, now: Time) -> JobView {

@@ -7,6 +7,7 @@
 mod access;
 mod administration;
 mod arrays;
+mod backfill;
 mod constraints;
 mod control;
 mod dependencies;

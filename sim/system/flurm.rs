@@ -141,7 +141,9 @@ pub(super) fn start<X: Engine>(scenario: &Scenario, cluster: &Rc<Cluster>, rng: 
             let env = SimEnv::<X>::new(place);
             Box::pin(async move {
                 let own = Identity { uid: SLURM.0, gid: SLURM.1 }.into();
-                let options = controller::Options { conf: PathBuf::from(CONF), host: None, own };
+                let conf = PathBuf::from(CONF);
+                let bell = flurm_host::Bell::default();
+                let options = controller::Options { conf, host: None, own, bell };
                 let never = std::future::pending();
                 let ended = match agreement {
                     Agreement::Full => {
@@ -163,6 +165,7 @@ pub(super) fn start<X: Engine>(scenario: &Scenario, cluster: &Rc<Cluster>, rng: 
                     node_name: None,
                     stepd: PathBuf::from("/usr/sbin/flurmstepd"),
                     own: Identity { uid: 0, gid: 0 }.into(),
+                    bell: flurm_host::Bell::default(),
                 };
                 told("flurmd", node::run(env, options, std::future::pending()).await);
             })

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use flurm_host::Bell;
 use flurm_rt::Ident;
 use flurm_rt_tokio::{Readiness, Tokio, Users, become_user, detach, silence};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -53,10 +54,6 @@ impl Mode {
     }
 }
 
-/// What a daemon does when it is told to read its configuration again.
-pub type Reconfigure =
-    fn(Tokio, PathBuf) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
-
 /// How a daemon is to run.
 #[derive(Clone, Debug)]
 pub struct Daemon {
@@ -72,9 +69,8 @@ pub struct Daemon {
     pub user: Option<String>,
     /// The `-n` option.
     pub nice: Option<String>,
-    /// What SIGHUP does, and with which slurm.conf; `None` where a changed configuration is read
-    /// only at the start.
-    pub hangup: Option<(Reconfigure, PathBuf)>,
+    /// Rung by SIGHUP: the component reads its files again. `None` where it never does.
+    pub bell: Option<Bell>,
 }
 
 impl Daemon {
@@ -165,7 +161,7 @@ impl Daemon {
         self.announce(readiness).map_err(|error| error.to_string())?;
         tokio::select! {
             ended = &mut running => return ended.map_err(|error| error.to_string())?,
-            () = signals.until_stop(log, self.hangup.as_ref()) => {}
+            () = signals.until_stop(log, self.bell.as_ref()) => {}
         }
         // When it ends by itself at this very moment, it needs no telling.
         let _ = stop.send(());
@@ -231,12 +227,12 @@ impl Signals {
     }
 
     /// Serves signals until one asks to stop.
-    async fn until_stop(&mut self, log: &Log, hangup: Option<&(Reconfigure, PathBuf)>) {
+    async fn until_stop(&mut self, log: &Log, bell: Option<&Bell>) {
         loop {
             tokio::select! {
                 _ = self.interrupt.recv() => break,
                 _ = self.terminate.recv() => break,
-                _ = self.hangup.recv() => on_hangup(hangup),
+                _ = self.hangup.recv() => on_hangup(bell),
                 _ = self.rotate.recv() => {
                     tracing::info!("Logrotate signal (SIGUSR2) received");
                     if let Err(error) = log.reopen() {
@@ -250,17 +246,11 @@ impl Signals {
     }
 }
 
-/// Reads the configuration again, beside serving further signals.
-fn on_hangup(hangup: Option<&(Reconfigure, PathBuf)>) {
+/// Has the component read its files again.
+fn on_hangup(bell: Option<&Bell>) {
     tracing::info!("Reconfigure signal (SIGHUP) received");
-    let Some((reconfigure, conf)) = hangup else {
-        tracing::warn!("a changed configuration is read when this daemon is started again");
-        return;
-    };
-    let reading = reconfigure(Tokio::new(), conf.clone());
-    tokio::spawn(async move {
-        if let Err(text) = reading.await {
-            tracing::error!("could not reconfigure: {text}");
-        }
-    });
+    match bell {
+        Some(bell) => bell.ring(),
+        None => tracing::warn!("a changed configuration is read when this daemon is started again"),
+    }
 }

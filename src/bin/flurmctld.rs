@@ -8,9 +8,7 @@ use flurm_bin::daemon::{Daemon, Mode};
 use flurm_bin::logging::{Settings, Verbosity};
 use flurm_bin::{conf_files, startup};
 use flurm_conf::Conf;
-use flurm_host::{Role, Setup, controller};
-use flurm_rt_tokio::Tokio;
-use flurm_wire::{Errno, Message};
+use flurm_host::{Bell, controller};
 
 const PROGRAM: &str = "flurmctld";
 /// Stands for `--host`, which has no letter.
@@ -57,10 +55,13 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     match prepare(&given) {
-        Ok((daemon, conf, host)) => daemon.run(move |env, stop| async move {
-            let own = startup::own();
-            controller::run(env, controller::Options { conf, host, own }, stop).await
-        }),
+        Ok((daemon, conf, host)) => {
+            let bell = daemon.bell.clone().unwrap_or_default();
+            daemon.run(move |env, stop| async move {
+                let own = startup::own();
+                controller::run(env, controller::Options { conf, host, own, bell }, stop).await
+            })
+        }
         Err(text) => startup::fail(PROGRAM, &text),
     }
 }
@@ -89,7 +90,7 @@ fn prepare(given: &Given) -> Result<(Daemon, PathBuf, Option<String>), String> {
         log: log(given, &conf, mode)?,
         user: Some(conf.slurm_user.clone()),
         nice: given.value('n').map(str::to_owned),
-        hangup: Some((|env, conf| Box::pin(reconfigure(env, conf)), path.clone())),
+        bell: Some(Bell::default()),
     };
     Ok((daemon, path, given.value(HOST).map(str::to_owned)))
 }
@@ -105,16 +106,4 @@ fn log(given: &Given, conf: &Conf, mode: Mode) -> Result<Settings, String> {
         stderr: mode.keeps_stderr(),
         verbosity: verbosity.raised(given.count('v')),
     })
-}
-
-/// What `scontrol reconfigure` does: the leading controller reads its files again, and what they say
-/// becomes part of the state that all controllers hold.
-async fn reconfigure(env: Tokio, conf: PathBuf) -> Result<(), String> {
-    let setup = Setup::load(env, &conf, &startup::own(), Role::Controller).await?;
-    let reply = setup.controllers().ask(&Message::RequestReconfigure, &mut 0).await;
-    match reply.map_err(|error| error.to_string())? {
-        Message::ResponseSlurmRc(answer) if answer.return_code == 0 => Ok(()),
-        Message::ResponseSlurmRc(answer) => Err(Errno(answer.return_code).to_string()),
-        other => Err(format!("unexpected reply {}", other.name())),
-    }
 }

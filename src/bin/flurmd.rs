@@ -8,7 +8,7 @@ use flurm_bin::daemon::{Daemon, Mode};
 use flurm_bin::logging::{Settings, Verbosity};
 use flurm_bin::{conf_files, own_node, startup};
 use flurm_conf::{Conf, NodeConf, Paths};
-use flurm_host::node;
+use flurm_host::{Bell, node};
 use flurm_rt::Env;
 
 const PROGRAM: &str = "flurmd";
@@ -68,16 +68,20 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     match prepare(&given) {
-        Ok((daemon, prepared)) => daemon.run(move |env, stop| async move {
-            env.proc().log_containment();
-            let options = node::Options {
-                conf: prepared.conf,
-                node_name: Some(prepared.node),
-                stepd: prepared.stepd,
-                own: startup::own(),
-            };
-            node::run(env, options, stop).await
-        }),
+        Ok((daemon, prepared)) => {
+            let bell = daemon.bell.clone().unwrap_or_default();
+            daemon.run(move |env, stop| async move {
+                env.proc().log_containment();
+                let options = node::Options {
+                    conf: prepared.conf,
+                    node_name: Some(prepared.node),
+                    stepd: prepared.stepd,
+                    own: startup::own(),
+                    bell,
+                };
+                node::run(env, options, stop).await
+            })
+        }
         Err(text) => startup::fail(PROGRAM, &text),
     }
 }
@@ -105,7 +109,7 @@ fn prepare(given: &Given) -> Result<(Daemon, Prepared), String> {
         // Only root may run jobs as their users, so the daemon stays what it is.
         user: None,
         nice: given.value('n').map(str::to_owned),
-        hangup: None,
+        bell: Some(Bell::default()),
     };
     let stepd = match given.value('d') {
         Some(path) => std::path::absolute(path),

@@ -82,7 +82,8 @@ fn prepare(given: &Given) -> Result<(Daemon, PathBuf, PathBuf), String> {
         log,
         user: None,
         nice: None,
-        hangup: None,
+        // The node daemon tells it through its socket.
+        bell: None,
     };
     Ok((daemon, path, PathBuf::from(folder)))
 }

@@ -94,6 +94,14 @@ pub struct Auth<E: Env> {
     slurm: Option<SlurmTokens>,
 }
 
+impl<E: Env> std::fmt::Debug for Auth<E> {
+    /// Names of keys only: keys belong into no log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let slurm = self.slurm.as_ref().map(|tokens| &tokens.keyring);
+        f.debug_struct("Auth").field("slurm", &slurm).field("jwt", &self.jwt).finish()
+    }
+}
+
 impl<E: Env> Auth<E> {
     /// Reads the keys that the settings name. The error says which file, and why.
     pub async fn load(env: E, settings: AuthSettings) -> Result<Self, String> {
@@ -278,6 +286,11 @@ impl<E: Env> Auth<E> {
     /// Makes a token of auth/jwt; `None` where none can be made.
     pub fn issue_jwt(&self, user_name: &str, lifespan_s: u32) -> Option<String> {
         self.jwt.as_ref()?.issue(user_name, self.env.clock().wall(), lifespan_s)
+    }
+
+    /// Whether its keys are those of another.
+    pub fn has_keys_of(&self, other: &Self) -> bool {
+        self.jwt == other.jwt && self.slurm == other.slurm
     }
 
     /// What the daemon was told about authentication.

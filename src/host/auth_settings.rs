@@ -255,6 +255,14 @@ impl AuthSettings {
         }
     }
 
+    /// Takes the kinds of credentials that a daemon began with. True when the file says others.
+    pub(crate) fn keep_kinds_of(&mut self, began: &Self) -> bool {
+        let kinds = |of: &Self| (of.primary, of.also.clone(), of.credential);
+        let changed = kinds(self) != kinds(began);
+        (self.primary, self.also, self.credential) = kinds(began);
+        changed
+    }
+
     /// Whether credentials of a kind are taken at all.
     pub fn accepts(&self, kind: Kind) -> bool {
         self.primary == kind || self.also.contains(&kind)

@@ -17,6 +17,7 @@ use flurm_wire::{AuthBlock, Errno, Release};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::auth::{Auth, Unverified, Verified};
+use crate::auth_cell::AuthCell;
 use crate::auth_settings::{AuthSettings, CredentialKind, JwtFiles, Kind};
 use crate::keyring::{KeyFiles, Keyring};
 use crate::slurm_token::{Context, Grant, READER_ANY, SlurmTokens};
@@ -402,7 +403,7 @@ async fn the_socket_gives_tokens_of_whoever_asks_and_survives_anything() {
     let world = World::new().await;
     let auth = world.auth(Kind::Slurm, &[]).await;
     let socket = world.folder.join("run/sack.socket");
-    tokio::spawn(kiosk::run(world.env.clone(), auth.clone(), socket.clone()));
+    tokio::spawn(kiosk::run(world.env.clone(), AuthCell::new(auth.clone()), socket.clone()));
     while !world.env.fs().access(&socket).await.is_ok_and(|found| found.unix_mode == 0o777) {
         Runtime::sleep(Duration::from_millis(5)).await;
     }

@@ -9,6 +9,7 @@ use flurm_wire::Message;
 use flurm_wire::messages::{ConfigFile, ConfigRequest};
 
 use crate::auth::Auth;
+use crate::auth_cell::AuthCell;
 use crate::auth_settings::{AuthSettings, Own};
 use crate::munge::UID_ANY;
 use crate::rpc::{Rpc, return_code};
@@ -41,7 +42,7 @@ pub async fn fetch<E: Env>(
     let auth = Auth::load(env.clone(), settings).await?;
     let message = Message::RequestConfig(ConfigRequest { flags: ASKER_SLURMD, port: 0 });
     // Who SlurmUser is stands in the very files that are asked for.
-    let reply = Rpc::new(env, auth).call(addr, &message, UID_ANY, ANSWER_MAX).await;
+    let reply = Rpc::new(env, AuthCell::new(auth)).call(addr, &message, UID_ANY, ANSWER_MAX).await;
     match reply.map_err(|error| error.to_string())? {
         Message::ResponseConfig(response) => {
             response.config_files.unwrap_or_default().into_iter().filter_map(file).collect()

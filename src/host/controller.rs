@@ -11,10 +11,12 @@ use flurm_rt::{AsyncRuntime, Clock, Env, Fs, Select2};
 
 use crate::allocations::Waiters;
 use crate::auth_settings::{Own, Role};
+use crate::bell::Bell;
 use crate::health::Health;
 use crate::kiosk;
 use crate::leader;
 use crate::peers::PeerProof;
+use crate::reconfigure;
 use crate::replica::Replica;
 use crate::session;
 use crate::setup::Setup;
@@ -29,6 +31,8 @@ pub struct Options {
     pub host: Option<String>,
     /// Who this daemon runs as.
     pub own: Own,
+    /// Rung when the daemon is to read its files again.
+    pub bell: Bell,
 }
 
 /// A running controller. Clones are the same one.
@@ -101,7 +105,7 @@ pub async fn run_over<E: Env>(
     let created = env.fs().create_folder(&config.folder, 0o700).await;
     created.map_err(|error| format!("could not create {}: {error}", config.folder.display()))?;
     let replica = Arc::new(RwLock::new(Replica::default()));
-    let proof = PeerProof::new(setup.auth().clone());
+    let proof = PeerProof::new(setup.auth_cell().clone());
     let raft = consensus.start(env, config, replica.clone(), proof).await;
     let raft = raft.map_err(|error| error.to_string())?;
     let controller = Controller {
@@ -123,9 +127,14 @@ pub async fn run_over<E: Env>(
     if controller.setup().auth().serves_tokens() {
         let path = controller.setup().sack_socket();
         let path = path.unwrap_or_else(|| kiosk::CONTROLLER_SOCKET.into());
-        detach::<E>(kiosk::run(controller.env().clone(), controller.setup().auth().clone(), path));
+        detach::<E>(kiosk::run(
+            controller.env().clone(),
+            controller.setup().auth_cell().clone(),
+            path,
+        ));
     }
     detach::<E>(leader::run(controller.clone()));
+    detach::<E>(reconfigure::obey(controller.clone(), options.bell));
     let stopped = controller.stopped();
     let outcome = match E::Rt::select2(Box::pin(stop), Box::pin(stopped)).await {
         Select2::First(()) => Ok(()),

@@ -27,26 +27,32 @@ pub struct Bearer {
 }
 
 /// The public keys of `AuthAltParameters=jwks=`, by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct PublicKeys(BTreeMap<String, RsaKey>);
+
+impl std::fmt::Debug for PublicKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.keys()).finish()
+    }
+}
 
 impl PublicKeys {
     /// From a JSON web key set. Keys of other algorithms than RS256 are passed over; one that names
     /// none too, because Slurm never takes a token by it.
     pub fn from_jwks(bytes: &[u8]) -> Result<Self, String> {
         let mut keys = BTreeMap::new();
-        for key in jwk_list(bytes)? {
+        for (line, key) in jwk_list(bytes)? {
             let text = |field: &str| key.get(field).and_then(Value::as_str);
-            let name = text("kid").ok_or("a key without kid")?;
+            let name = text("kid").ok_or_else(|| format!("line {line}: a key without kid"))?;
             if !text("alg").is_some_and(|alg| alg.eq_ignore_ascii_case("RS256")) {
                 tracing::info!("passed over key {name:?}, which is not for RS256");
                 continue;
             }
             let (Some(modulus), Some(exponent)) = (text("n"), text("e")) else {
-                return Err(format!("key {name:?}: no modulus or exponent (n, e)"));
+                return Err(format!("line {line}: key {name:?}: no modulus or exponent (n, e)"));
             };
             let public = RsaKey::from_jwk(modulus, exponent);
-            let public = public.map_err(|text| format!("key {name:?}: {text}"))?;
+            let public = public.map_err(|text| format!("line {line}: key {name:?}: {text}"))?;
             // The first of a name decides, as in Slurm.
             keys.entry(name.to_owned()).or_insert(public);
         }
@@ -55,7 +61,7 @@ impl PublicKeys {
 }
 
 /// What tokens of auth/jwt are checked and made with.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct JwtKeys {
     /// HS256 key (`jwt_key=`); without it no HS256 token counts and none can be made.
     pub shared: Option<Vec<u8>>,
@@ -63,6 +69,14 @@ pub struct JwtKeys {
     pub public: Option<PublicKeys>,
     /// `userclaimfield=`.
     pub user_claim: Option<String>,
+}
+
+impl std::fmt::Debug for JwtKeys {
+    /// Names of keys only: keys belong into no log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shared = self.shared.as_ref().map(|_| "HS256");
+        f.debug_struct("JwtKeys").field("shared", &shared).field("public", &self.public).finish()
+    }
 }
 
 impl JwtKeys {

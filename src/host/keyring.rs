@@ -124,10 +124,11 @@ impl Keyring {
     pub fn from_jwks(bytes: &[u8]) -> Result<Self, String> {
         let mut keys: Vec<SharedKey> = Vec::new();
         let mut default = None;
-        for key in jwk_list(bytes)? {
+        for (line, key) in jwk_list(bytes)? {
             let text = |field: &str| key.get(field).and_then(Value::as_str);
-            let name = text("kid").ok_or("a key without kid")?.to_owned();
-            let wrong = |what: &str| format!("key {name:?}: {what}");
+            let name = text("kid").ok_or_else(|| format!("line {line}: a key without kid"))?;
+            let name = name.to_owned();
+            let wrong = |what: &str| format!("line {line}: key {name:?}: {what}");
             if keys.iter().any(|other| other.name.as_deref() == Some(&name)) {
                 return Err(wrong("there are two of this name"));
             }
@@ -151,7 +152,7 @@ impl Keyring {
             keys.push(SharedKey { name: Some(name), expires, bytes });
         }
         if keys.is_empty() {
-            return Err("there are no keys".into());
+            return Err("line 1: there are no keys".into());
         }
         Ok(Self { keys, default: default.unwrap_or(0) })
     }
@@ -194,13 +195,54 @@ fn seconds(value: &Value) -> Option<Time> {
     value.as_i64().or(text).map(Time::from_secs)
 }
 
-/// The list in a JSON web key set.
-pub(crate) fn jwk_list(bytes: &[u8]) -> Result<Vec<Value>, String> {
-    let set: Value = serde_json::from_slice(bytes).map_err(|error| format!("no JSON: {error}"))?;
-    match set.get("keys") {
-        Some(Value::Array(keys)) => Ok(keys.clone()),
-        _ => Err("no list of keys".into()),
+/// The list in a JSON web key set, with the line that each key begins in.
+pub(crate) fn jwk_list(bytes: &[u8]) -> Result<Vec<(usize, Value)>, String> {
+    let set: Value = serde_json::from_slice(bytes).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        format!("line {line}, column {column}: no JSON: {error}")
+    })?;
+    let Some(Value::Array(keys)) = set.get("keys") else {
+        return Err("line 1: no list of keys".into());
+    };
+    let mut lines = key_lines(bytes).into_iter();
+    Ok(keys.iter().map(|key| (lines.next().unwrap_or(1), key.clone())).collect())
+}
+
+/// The lines in which the elements of the list `keys` begin. The bytes must be JSON.
+fn key_lines(bytes: &[u8]) -> Vec<usize> {
+    let (mut lines, mut line, mut depth) = (Vec::new(), 1, 0);
+    let (mut word, mut in_text, mut escaped, mut in_keys) = (Vec::new(), false, false, false);
+    for byte in bytes {
+        line += usize::from(*byte == b'\n');
+        if in_text {
+            in_text = escaped || *byte != b'"';
+            escaped = !escaped && *byte == b'\\';
+            word.push(*byte);
+            continue;
+        }
+        match byte {
+            b'"' => {
+                word.clear();
+                in_text = true;
+            }
+            b'{' | b'[' => {
+                if in_keys && depth == 2 {
+                    lines.push(line);
+                }
+                if depth == 1 && *byte == b'[' && word == b"keys\"" {
+                    in_keys = true;
+                    lines.clear();
+                }
+                depth += 1;
+            }
+            b'}' | b']' => {
+                depth -= 1;
+                in_keys &= depth > 1;
+            }
+            _ => {}
+        }
     }
+    lines
 }
 
 /// Reads a file of keys that nobody else may have any of the permissions `closed` on.
@@ -267,6 +309,18 @@ mod tests {
         // The only key has no name and is not asked for one.
         let only = Keyring::from_key("a".repeat(20).into_bytes()).unwrap();
         assert!(only.verify(&ring.sign(&serde_json::json!({})), NOW).is_ok());
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line() {
+        let (a, b) = (key("a", ""), key("b", "").replace("HS256", "HS512"));
+        let text =
+            format!("{{\n \"note\": [{{\"keys\": 1}}],\n \"keys\": [\n  {a},\n\n  {b}\n ]\n}}\n");
+        assert_eq!(key_lines(text.as_bytes()), [4, 6]);
+        let error = Keyring::from_jwks(text.as_bytes()).unwrap_err();
+        assert_eq!(error, "line 6: key \"b\": alg must be HS256");
+        let error = Keyring::from_jwks(b"{\"keys\":\n[\n{,").unwrap_err();
+        assert!(error.starts_with("line 3, column 2: no JSON"), "{error}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use flurm_wire::sack::{self, SackRequest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::auth::Auth;
+use crate::auth_cell::AuthCell;
 use crate::task::detach;
 
 /// Where programs look for a controller's socket.
@@ -42,10 +43,10 @@ const STICKY: u32 = 0o1000;
 
 /// Serves tokens at a path for ever. Several daemons of one machine may want the same path: one
 /// serves, and the others take over when it ends.
-pub(crate) async fn run<E: Env>(env: E, auth: Auth<E>, path: PathBuf) {
+pub(crate) async fn run<E: Env>(env: E, auth: AuthCell<E>, path: PathBuf) {
     let mut told = false;
     loop {
-        match listen(&env, &auth, &path).await {
+        match listen(&env, &auth.now(), &path).await {
             Ok(listener) => {
                 tracing::info!("serving tokens on {}", path.display());
                 accept::<E>(auth.clone(), listener).await;
@@ -115,7 +116,7 @@ fn count(open: &Open) -> usize {
     open.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
 }
 
-async fn accept<E: Env>(auth: Auth<E>, mut listener: <E::Net as Net>::Listener) {
+async fn accept<E: Env>(auth: AuthCell<E>, mut listener: <E::Net as Net>::Listener) {
     let open = Open::default();
     loop {
         if count(&open) >= SESSIONS_MAX {
@@ -131,7 +132,7 @@ async fn accept<E: Env>(auth: Auth<E>, mut listener: <E::Net as Net>::Listener) 
                 }
                 let (auth, open) = (auth.clone(), open.clone());
                 detach::<E>(async move {
-                    match E::Rt::timeout(EXCHANGE_MAX, session(&auth, stream, who)).await {
+                    match E::Rt::timeout(EXCHANGE_MAX, session(&auth.now(), stream, who)).await {
                         Ok(Ok(())) => {}
                         Ok(Err(error)) => tracing::debug!(uid = who.uid, "no token: {error}"),
                         Err(_) => tracing::debug!(uid = who.uid, "no token: it took too long"),

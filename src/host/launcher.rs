@@ -17,7 +17,7 @@ use flurm_wire::{BATCH_STEP, Errno, Message, Release, StepId};
 
 use crate::allocations;
 use crate::controller::Controller;
-use crate::rpc::{RpcError, return_code};
+use crate::rpc::{Rpc, RpcError, return_code};
 use crate::task::detach;
 
 /// Orders on their way at once.
@@ -314,6 +314,16 @@ pub(crate) async fn ask<E: Env>(
     node: &NodeName,
     message: &Message,
 ) -> Result<Message, String> {
+    ask_by(&controller.setup().rpc(), controller, node, message).await
+}
+
+/// The same signed as `rpc` signs.
+pub(crate) async fn ask_by<E: Env>(
+    rpc: &Rpc<E>,
+    controller: &Controller<E>,
+    node: &NodeName,
+    message: &Message,
+) -> Result<Message, String> {
     let place = {
         let replica = controller.replica();
         let found = replica.cluster().node(node).map(|node| &node.conf);
@@ -322,7 +332,7 @@ pub(crate) async fn ask<E: Env>(
     let (host, port) = place.ok_or_else(|| format!("{node} is gone"))?;
     let addr = controller.setup().resolve(&host, port).await?;
     let reader = controller.setup().slurmd_uid();
-    let reply = controller.setup().rpc().call(addr, message, reader, ANSWER_MAX.get()).await;
+    let reply = rpc.call(addr, message, reader, ANSWER_MAX.get()).await;
     match reply {
         Ok(reply) => {
             crate::health::heard(controller, node);

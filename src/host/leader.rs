@@ -14,7 +14,7 @@ use flurm_rt::{AsyncRuntime, Clock, Env, Select2};
 use flurm_sched::Snapshot;
 
 use crate::controller::{Controller, NotTaken};
-use crate::{health, launcher};
+use crate::{health, launcher, reconfigure};
 
 /// The leader looks around at least this often, whatever happens.
 static ROUND_MAX: Knob<Span> =
@@ -32,9 +32,11 @@ static PLANS_MAX: Knob<u32> = Knob::new("host.leader.plans_max", 8, 1, 64);
 /// Leads whenever this replica is elected, for ever.
 pub(crate) async fn run<E: Env>(controller: Controller<E>) {
     let mut watch = controller.raft().watch();
+    let mut configured = controller.replica().configured();
     loop {
         let Some(status) = watch.until(|status| status.ready).await else { return };
         let Some(leader) = status.leader.filter(|leader| leader.id == status.id) else {
+            reconfigure::follow(&controller, &mut configured).await;
             if !watch.changed().await {
                 return;
             }
@@ -42,6 +44,7 @@ pub(crate) async fn run<E: Env>(controller: Controller<E>) {
         };
         tracing::info!(term = leader.term, "this controller leads");
         lead(&controller, leader.term).await;
+        configured = controller.replica().configured();
         controller.expect(Outlook::default());
         tracing::info!(term = leader.term, "this controller no longer leads");
         // A term ends because the status changed. Where nothing can change any more, because the log

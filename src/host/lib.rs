@@ -5,9 +5,11 @@
 
 mod allocations;
 mod auth;
+mod auth_cell;
 mod auth_settings;
 #[cfg(test)]
 mod auth_tests;
+mod bell;
 mod conf_files;
 pub mod configless;
 pub mod controller;
@@ -29,6 +31,7 @@ mod node_serve;
 mod node_steps;
 mod node_suspend;
 mod peers;
+mod reconfigure;
 mod replica;
 mod report;
 mod rpc;
@@ -44,6 +47,7 @@ mod task;
 mod token_request;
 
 pub use auth_settings::{Own, Role};
+pub use bell::Bell;
 pub use keyring::KeyFiles;
 pub use replica::Replica;
 pub use setup::Setup;

@@ -14,11 +14,13 @@ use flurm_node::ledger::Ledger;
 use flurm_rt::{Addr, AsyncRuntime, Clock, Env, Fs, Listener, Mutex as AsyncMutex, Net};
 
 use crate::auth_settings::{Own, Role};
+use crate::bell::Bell;
 use crate::keyring::KeyFiles;
 use crate::kiosk;
 use crate::node_attempts;
 use crate::node_register::{self, Registrar};
 use crate::node_serve;
+use crate::reconfigure;
 use crate::setup::Setup;
 use crate::spool::{RECORD_MAX, Spool};
 use crate::task::detach;
@@ -34,6 +36,8 @@ pub struct Options {
     pub stepd: PathBuf,
     /// Who this daemon runs as.
     pub own: Own,
+    /// Rung when the daemon is to read its files again.
+    pub bell: Bell,
 }
 
 type SaveLock<E> = <<E as Env>::Rt as AsyncRuntime>::Mutex<()>;
@@ -55,6 +59,7 @@ struct Inner<E: Env> {
     /// Held while the ledger is written, so that an older state never follows a newer one.
     saving: SaveLock<E>,
     registrar: Registrar,
+    bell: Bell,
 }
 
 impl<E: Env> Clone for NodeDaemon<E> {
@@ -86,6 +91,7 @@ pub async fn run<E: Env>(
             ledger: Mutex::new(ledger),
             saving: AsyncMutex::new(()),
             registrar: Registrar::default(),
+            bell: options.bell,
         }),
     };
     daemon.save_ledger().await?;
@@ -93,9 +99,10 @@ pub async fn run<E: Env>(
     let listener = listen(&daemon).await?;
     detach::<E>(node_serve::accept(daemon.clone(), listener));
     detach::<E>(node_register::introduce(daemon.clone()));
+    detach::<E>(reconfigure::obey_on_node(daemon.clone()));
     if daemon.setup().auth().serves_tokens() {
         let path = daemon.setup().sack_socket().unwrap_or_else(|| kiosk::NODE_SOCKET.into());
-        detach::<E>(kiosk::run(env.clone(), daemon.setup().auth().clone(), path));
+        detach::<E>(kiosk::run(env.clone(), daemon.setup().auth_cell().clone(), path));
     }
     stop.await;
     Ok(())
@@ -188,6 +195,11 @@ impl<E: Env> NodeDaemon<E> {
     /// The stamp of this run; larger than that of any earlier one.
     pub(crate) fn started(&self) -> Time {
         self.inner.started
+    }
+
+    /// Asks this daemon to read its files again.
+    pub(crate) fn bell(&self) -> &Bell {
+        &self.inner.bell
     }
 
     /// Registration with the controllers.

@@ -10,12 +10,13 @@ use flurm_node::ledger::Phase;
 use flurm_rt::{Addr, AsyncRuntime, Clock, Container, Env, Fs, Net, Output, Proc, Spawn};
 use flurm_wire::messages::EpilogComplete;
 use flurm_wire::{Errno, JobRef, Message, NO_VAL, StepId};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::keyring::KeyFiles;
 use crate::node::NodeDaemon;
 use crate::report::{report_end, tell_until_answered};
 use crate::spool::{AttemptFolder, RECORD_MAX, Spool, container_name, step_container};
+use crate::stepd::REREAD;
 use crate::task::detach;
 
 /// How long a step daemon may take from its start to its socket.
@@ -264,6 +265,21 @@ async fn outlive_stepd<E: Env>(daemon: &NodeDaemon<E>, folder: &AttemptFolder) -
     let mut byte = [0u8; 1];
     while matches!(stream.read(&mut byte).await, Ok(1)) {}
     true
+}
+
+/// Asks every step daemon to read its keys again. One that cannot be reached does so when a report
+/// of its is refused.
+pub(crate) async fn ring_stepds<E: Env>(daemon: &NodeDaemon<E>) {
+    let live: Vec<_> = daemon.ledger().live().collect();
+    for (job, attempt, _) in live {
+        for part in parts(daemon, job, attempt).await {
+            let socket = Addr::Local(part.folder.socket());
+            let Ok(mut stream) = daemon.env().net().connect(&socket).await else { continue };
+            if let Err(error) = stream.write_all(&[REREAD]).await {
+                tracing::debug!(job = job.0, "a step daemon was not told of new keys: {error}");
+            }
+        }
+    }
 }
 
 /// Whether a file is there.

@@ -203,7 +203,12 @@ async fn act<E: Env>(daemon: &NodeDaemon<E>, release: Release, message: Message)
             Some(order) => code(node_suspend::obey(daemon, order).await),
             None => code(Errno::ESLURM_NOT_SUPPORTED),
         },
-        Message::RequestReconfigure | Message::RequestHealthCheck => code(Errno::SLURM_SUCCESS),
+        Message::RequestReconfigure => {
+            // Answered with the keys that the request was signed with.
+            daemon.bell().ring();
+            code(Errno::SLURM_SUCCESS)
+        }
+        Message::RequestHealthCheck => code(Errno::SLURM_SUCCESS),
         other => {
             tracing::info!("{} is not served by this node daemon", other.name());
             code(Errno::ESLURM_NOT_SUPPORTED)

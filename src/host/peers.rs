@@ -6,29 +6,29 @@ use flurm_raft::Handshake;
 use flurm_rt::Env;
 use serde::{Deserialize, Serialize};
 
-use crate::auth::Auth;
+use crate::auth_cell::AuthCell;
 
 /// Proves a controller by a credential that only SlurmUser or root can make.
 pub(crate) struct PeerProof<E: Env> {
-    auth: Auth<E>,
+    auth: AuthCell<E>,
 }
 
 impl<E: Env> PeerProof<E> {
     /// Uses the cluster's own authentication.
-    pub(crate) fn new(auth: Auth<E>) -> Self {
+    pub(crate) fn new(auth: AuthCell<E>) -> Self {
         Self { auth }
     }
 }
 
 impl<E: Env> Handshake for PeerProof<E> {
     async fn prove(&self, challenge: &[u8; 32]) -> Result<Vec<u8>, String> {
-        let proof = self.auth.prove(challenge).await;
+        let proof = self.auth.now().prove(challenge).await;
         proof.map(String::into_bytes).map_err(|error| error.to_string())
     }
 
     async fn verify(&self, _peer: u64, challenge: &[u8; 32], proof: &[u8]) -> Result<(), String> {
         let proof = std::str::from_utf8(proof).map_err(|_| "the proof is not text".to_owned())?;
-        self.auth.check_proof(challenge, proof).await
+        self.auth.now().check_proof(challenge, proof).await
     }
 }
 

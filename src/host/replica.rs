@@ -10,6 +10,8 @@ pub struct Replica {
     cluster: Cluster,
     /// Counts the changes that can make a difference to the planner.
     plan_version: u64,
+    /// Counts configurations that were taken over, also where they changed nothing here.
+    configured: u64,
 }
 
 impl Replica {
@@ -21,6 +23,11 @@ impl Replica {
     /// Grows whenever the planner should look again.
     pub fn plan_version(&self) -> u64 {
         self.plan_version
+    }
+
+    /// Grows whenever a leader has read its configuration and keys.
+    pub fn configured(&self) -> u64 {
+        self.configured
     }
 
     /// Reads what [`StateMachine::apply`] answered.
@@ -38,6 +45,9 @@ impl StateMachine for Replica {
             Err(error) => panic!("log entry {index} cannot be applied: {error}"),
         };
         let applied = self.cluster.apply(&command);
+        if matches!(command, Command::Configure { .. }) {
+            self.configured += 1;
+        }
         if applied.events.iter().any(matters_to_planner) {
             self.plan_version += 1;
         }
@@ -56,6 +66,7 @@ impl StateMachine for Replica {
     fn restore(&mut self, bytes: &[u8]) -> Result<(), String> {
         self.cluster = Cluster::restore(bytes).map_err(|error| error.to_string())?;
         self.plan_version += 1;
+        self.configured += 1;
         Ok(())
     }
 }

@@ -100,6 +100,7 @@ pub(crate) async fn tell_until_answered<E: Env>(setup: &Setup<E>, message: &Mess
                     flurm_base::sometimes!("a controller could not judge a report");
                     tracing::warn!("{}: refused: {errno}", message.name());
                     first += 1;
+                    reread_keys(setup, errno).await;
                 }
                 Err(error) => tracing::warn!("{}: {error}", message.name()),
             },
@@ -112,6 +113,16 @@ pub(crate) async fn tell_until_answered<E: Env>(setup: &Setup<E>, message: &Mess
         }
         E::Rt::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX.get());
+    }
+}
+
+/// A daemon that is not believed may have missed that keys were changed.
+async fn reread_keys<E: Env>(setup: &Setup<E>, refusal: Errno) {
+    if refusal != Errno::SLURM_PROTOCOL_AUTHENTICATION_ERROR {
+        return;
+    }
+    if let Err(text) = setup.reread_keys().await {
+        tracing::error!("could not read keys again, the old stay in force: {text}");
     }
 }
 

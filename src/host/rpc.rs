@@ -10,7 +10,7 @@ use flurm_rt::{Addr, AsyncRuntime, Env, Net};
 use flurm_wire::messages::ReturnCode;
 use flurm_wire::{Errno, Header, Message, Release, frame};
 
-use crate::auth::Auth;
+use crate::auth_cell::AuthCell;
 use crate::frame_io::{read_frame, write_frame};
 
 /// Connecting to a daemon may take this long (`TCPTimeout`'s default).
@@ -45,12 +45,12 @@ impl std::error::Error for RpcError {}
 #[derive(Clone)]
 pub struct Rpc<E: Env> {
     env: E,
-    auth: Auth<E>,
+    auth: AuthCell<E>,
 }
 
 impl<E: Env> Rpc<E> {
     /// Signs with `auth`.
-    pub fn new(env: E, auth: Auth<E>) -> Self {
+    pub(crate) fn new(env: E, auth: AuthCell<E>) -> Self {
         Self { env, auth }
     }
 
@@ -76,7 +76,7 @@ impl<E: Env> Rpc<E> {
     ) -> Result<Message, RpcError> {
         let body = message.to_bytes(release);
         let msg_type = message.msg_type();
-        let auth = self.auth.sign(release, msg_type, &body, reader).await;
+        let auth = self.auth.now().sign(release, msg_type, &body, reader).await;
         flurm_base::sometimes!(auth.is_err(), "a daemon could not sign a request");
         let auth = auth.map_err(|error| RpcError::NotSent(error.to_string()))?;
         let bytes = frame::build(Header::new(release, msg_type), Some(&auth), &body);

@@ -11,7 +11,7 @@ use flurm_wire::{Errno, Message, Release};
 use crate::allocations;
 use crate::controller::{Controller, NotTaken};
 use crate::peers::{Forwarded, ForwardedAnswer};
-use crate::token_request;
+use crate::{reconfigure, token_request};
 
 /// Requests that any replica answers by itself: about itself, and about the configuration files.
 pub(crate) async fn locally<E: Env>(
@@ -334,7 +334,7 @@ async fn elsewhere<E: Env>(
     let asker = request.identity();
     let operator = controller.setup().auth().is_slurm_user(asker.uid);
     match message {
-        Message::RequestReconfigure if operator => match crate::leader::configure(controller).await
+        Message::RequestReconfigure if operator => match reconfigure::reconfigure(controller).await
         {
             Ok(()) => code(Errno::SLURM_SUCCESS),
             Err(text) => {

@@ -285,7 +285,8 @@ async fn through_leader<E: Env>(
     }
 }
 
-async fn ask_leader<E: Env>(
+/// Asks whoever leads once. `None` where nobody does, or the answer was lost.
+pub(crate) async fn ask_leader<E: Env>(
     controller: &Controller<E>,
     request: &Forwarded,
     wait: Span,

@@ -13,6 +13,7 @@ use flurm_wire::messages::{ConfigFile, ConfigResponse};
 use flurm_wire::{Message, Release};
 
 use crate::auth::Auth;
+use crate::auth_cell::AuthCell;
 use crate::auth_settings::{AuthSettings, Own, Role};
 use crate::conf_files::{read_conf, read_flurm_conf};
 use crate::rpc::{Controllers, Rpc};
@@ -39,7 +40,9 @@ pub struct Setup<E: Env> {
     conf_path: PathBuf,
     conf: Arc<RwLock<Arc<Conf>>>,
     flurm: Arc<FlurmConf>,
-    auth: Auth<E>,
+    auth: AuthCell<E>,
+    own: Own,
+    role: Role,
     slurm_uid: u32,
     slurmd_uid: u32,
     started: Time,
@@ -54,7 +57,7 @@ impl<E: Env> Setup<E> {
         let slurm_uid = uid_of(&env, &conf.slurm_user, "SlurmUser").await?;
         let slurmd_uid = uid_of(&env, &conf.slurmd_user, "SlurmdUser").await?;
         let settings = AuthSettings::of(&env, &conf, conf_path, slurm_uid, own, role).await?;
-        let auth = Auth::load(env.clone(), settings).await?;
+        let auth = AuthCell::new(Auth::load(env.clone(), settings).await?);
         let mut addrs = Vec::new();
         for host in &conf.controllers {
             let port = conf.slurmctld_ports.first;
@@ -70,6 +73,8 @@ impl<E: Env> Setup<E> {
             conf: Arc::new(RwLock::new(conf)),
             flurm,
             auth,
+            own: own.clone(),
+            role,
             slurm_uid,
             slurmd_uid,
             started,
@@ -92,8 +97,13 @@ impl<E: Env> Setup<E> {
         &self.conf_path
     }
 
-    /// Credentials.
-    pub fn auth(&self) -> &Auth<E> {
+    /// Authentication as it is in force.
+    pub fn auth(&self) -> Arc<Auth<E>> {
+        self.auth.now()
+    }
+
+    /// The authentication in force, now and later.
+    pub(crate) fn auth_cell(&self) -> &AuthCell<E> {
         &self.auth
     }
 
@@ -105,6 +115,11 @@ impl<E: Env> Setup<E> {
     /// The controllers, as nodes ask them.
     pub fn controllers(&self) -> Controllers<E> {
         self.controllers.clone()
+    }
+
+    /// uid of SlurmUser.
+    pub fn slurm_uid(&self) -> u32 {
+        self.slurm_uid
     }
 
     /// uid of SlurmdUser: who may open what is sent to nodes.
@@ -163,13 +178,25 @@ impl<E: Env> Setup<E> {
         self.conf().times.slurmd_timeout.unwrap_or(Span(0))
     }
 
-    /// Reads slurm.conf again, for `scontrol reconfigure` and for a new leader, and gives what
-    /// belongs into the replicated state. What is wrong leaves everything as it was.
+    /// Reads slurm.conf and the keys again, for `scontrol reconfigure`, SIGHUP and a new leader, and
+    /// gives what belongs into the replicated state. What is wrong leaves everything as it was.
     pub async fn reload(&self) -> Result<flurm_model::Config, String> {
         let conf = read_conf(&self.env, &self.conf_path).await?;
+        self.reload_keys(&conf).await?;
         let config = flurm_ctld::cluster_config(&conf, self.slurm_uid);
         *self.conf.write().unwrap_or_else(PoisonError::into_inner) = conf;
         Ok(config)
+    }
+
+    /// Reads the keys again, and nothing else.
+    pub(crate) async fn reread_keys(&self) -> Result<(), String> {
+        self.reload_keys(&self.conf()).await
+    }
+
+    async fn reload_keys(&self, conf: &Conf) -> Result<(), String> {
+        let Self { env, conf_path, own, role, .. } = self;
+        let settings = AuthSettings::of(env, conf, conf_path, self.slurm_uid, own, *role).await?;
+        self.auth.reload(env, settings).await
     }
 
     /// Which of the controllers this is: by name, or by the machine's host name.

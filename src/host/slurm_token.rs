@@ -89,7 +89,7 @@ pub struct Token {
 }
 
 /// Makes and verifies tokens for one daemon.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlurmTokens {
     /// The cluster's keys.
     pub keyring: Keyring,

@@ -5,6 +5,8 @@
 //! While it lives it holds a local socket open; its end is seen there.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use flurm_base::knob::Knob;
@@ -15,13 +17,17 @@ use flurm_rt::{
     Output, Proc, Spawn, SpawnError, SpawnStage, User,
 };
 use flurm_wire::Errno;
+use tokio::io::AsyncReadExt;
 
 use crate::auth_settings::{Own, Role};
+use crate::bell::Bell;
 use crate::login;
+use crate::reconfigure;
 use crate::report::report_end;
 use crate::setup::Setup;
 use crate::spool::{AttemptFolder, RECORD_MAX, container_name};
 use crate::step_run;
+use crate::task::detach;
 
 /// Pause between two looks at a container that should be empty.
 static EMPTY_PAUSE: Knob<Duration> = Knob::new(
@@ -56,7 +62,9 @@ pub async fn run<E: Env>(env: E, options: Options) -> Result<(), String> {
     let folder = AttemptFolder::at(&options.folder);
     let record = env.fs().read(&folder.launch(), RECORD_MAX).await;
     let record = record.map_err(|error| format!("could not read the launch record: {error}"))?;
-    let _presence = hold_socket(&env, &folder).await?;
+    let bell = Bell::default();
+    let _presence = hold_socket(&env, &folder, bell.clone()).await?;
+    detach::<E>(reconfigure::obey_in_step(setup.clone(), bell));
     if StepOrder::is_in(&record) {
         return step_run::run(&env, &setup, &folder, &StepOrder::decode(&record)?).await;
     }
@@ -69,18 +77,36 @@ pub async fn run<E: Env>(env: E, options: Options) -> Result<(), String> {
     Ok(())
 }
 
+/// Connections to a step daemon kept at once: the node daemon's watchers.
+const WATCHERS_MAX: usize = 64;
+/// What the node daemon writes to a step daemon that is to read its keys again.
+pub(crate) const REREAD: u8 = b'k';
+
 /// Listens on the folder's socket and keeps every connection until this daemon ends.
 async fn hold_socket<E: Env>(
     env: &E,
     folder: &AttemptFolder,
+    bell: Bell,
 ) -> Result<<E::Rt as AsyncRuntime>::JoinHandle<()>, String> {
     let listener = env.net().listen(&Addr::Local(folder.socket())).await;
     let mut listener = listener.map_err(|error| format!("could not listen: {error}"))?;
     Ok(E::Rt::spawn(async move {
-        let mut watchers = Vec::new();
-        while let Ok((stream, _)) = listener.accept().await {
-            watchers.push(stream);
-            watchers.retain(|stream| !<E::Net as Net>::hung_up(stream));
+        let watchers = Arc::new(AtomicUsize::new(0));
+        while let Ok((mut stream, _)) = listener.accept().await {
+            if watchers.load(Ordering::Relaxed) >= WATCHERS_MAX {
+                continue;
+            }
+            watchers.fetch_add(1, Ordering::Relaxed);
+            let (bell, watchers) = (bell.clone(), watchers.clone());
+            detach::<E>(async move {
+                let mut byte = [0];
+                while let Ok(1) = stream.read(&mut byte).await {
+                    if byte == [REREAD] {
+                        bell.ring();
+                    }
+                }
+                watchers.fetch_sub(1, Ordering::Relaxed);
+            });
         }
     }))
 }

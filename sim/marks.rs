@@ -9,6 +9,7 @@ pub const KNOWN: &[&str] = &[
     "a client was sent to another controller",
     "a controller could not judge a report",
     "a daemon could not sign a request",
+    "a daemon took other keys",
     "a damaged log was noticed",
     "a damaged snapshot was noticed",
     "a disk had no room",

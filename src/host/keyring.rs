@@ -42,6 +42,27 @@ impl KeyFiles {
         self.key.is_some() || self.jwks.is_some()
     }
 
+    /// The same files, copied into a folder.
+    pub(crate) fn copied_to(&self, folder: &Path) -> Self {
+        Self {
+            key: self.key.as_ref().map(|_| folder.join("slurm.key")),
+            jwks: self.jwks.as_ref().map(|_| folder.join("slurm.jwks")),
+        }
+    }
+
+    /// Makes the copies that [`KeyFiles::copied_to`] names.
+    pub(crate) async fn copy<E: Env>(&self, env: &E, folder: &Path) -> Result<(), String> {
+        let copies = self.copied_to(folder);
+        let pairs = [(&self.key, copies.key), (&self.jwks, copies.jwks)];
+        for (from, to) in pairs.iter().filter_map(|(from, to)| Some((from.as_ref()?, to.as_ref()?)))
+        {
+            let failed = |e: std::io::Error| format!("could not copy {}: {e}", from.display());
+            let bytes = env.fs().read(from, KEY_FILE_BYTES_MAX).await.map_err(failed)?;
+            env.fs().replace(to, &bytes, 0o600).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
     /// The files that a daemon reading `conf` uses, among those that exist.
     pub(crate) async fn find<E: Env>(&self, env: &E, conf: &Path) -> Option<Self> {
         let beside = conf.parent().unwrap_or(Path::new("/"));

@@ -34,19 +34,19 @@ pub(crate) async fn run<E: Env>(controller: Controller<E>) {
     let mut watch = controller.raft().watch();
     let mut configured = controller.replica().configured();
     loop {
-        let Some(status) = watch.until(|status| status.ready).await else { return };
-        let Some(leader) = status.leader.filter(|leader| leader.id == status.id) else {
+        let status = watch.current();
+        let Some(term) = status.leading() else {
             reconfigure::follow(&controller, &mut configured).await;
             if !watch.changed().await {
                 return;
             }
             continue;
         };
-        tracing::info!(term = leader.term, "this controller leads");
-        lead(&controller, leader.term).await;
+        tracing::info!(term, "this controller leads");
+        lead(&controller, term).await;
         configured = controller.replica().configured();
+        tracing::info!(term, "this controller no longer leads");
         controller.expect(Outlook::default());
-        tracing::info!(term = leader.term, "this controller no longer leads");
         // A term ends because the status changed. Where nothing can change any more, because the log
         // has stopped, there is nothing left to lead.
         if !watch.changed().await {

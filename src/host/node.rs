@@ -13,7 +13,7 @@ use flurm_conf::NodeConf;
 use flurm_node::ledger::Ledger;
 use flurm_rt::{Addr, AsyncRuntime, Clock, Env, Fs, Listener, Mutex as AsyncMutex, Net};
 
-use crate::auth_settings::{Own, Role};
+use crate::auth_settings::{Kind, Own, Role};
 use crate::bell::Bell;
 use crate::keyring::KeyFiles;
 use crate::kiosk;
@@ -52,7 +52,7 @@ struct Inner<E: Env> {
     node: NodeConf,
     spool: Spool,
     stepd: PathBuf,
-    /// Keys that this daemon was given by hand, and hands on to its step daemons.
+    /// Keys that this daemon was given by hand.
     keys: KeyFiles,
     started: Time,
     ledger: Mutex<Ledger>,
@@ -95,6 +95,7 @@ pub async fn run<E: Env>(
         }),
     };
     daemon.save_ledger().await?;
+    daemon.copy_keys().await?;
     node_attempts::recover(&daemon).await?;
     let listener = listen(&daemon).await?;
     detach::<E>(node_serve::accept(daemon.clone(), listener));
@@ -187,9 +188,27 @@ impl<E: Env> NodeDaemon<E> {
         &self.inner.stepd
     }
 
-    /// Keys that this daemon was given by hand.
-    pub(crate) fn keys(&self) -> &KeyFiles {
-        &self.inner.keys
+    /// Keys for step daemons: copies of those in force, so that a wrong file keeps none from
+    /// starting.
+    pub(crate) fn keys(&self) -> KeyFiles {
+        match self.keys_in_force() {
+            Some(files) => files.copied_to(self.spool().root()),
+            None => self.inner.keys.clone(),
+        }
+    }
+
+    /// Copies the keys in force for step daemons.
+    pub(crate) async fn copy_keys(&self) -> Result<(), String> {
+        match self.keys_in_force() {
+            Some(files) => files.copy(self.env(), self.spool().root()).await,
+            None => Ok(()),
+        }
+    }
+
+    fn keys_in_force(&self) -> Option<KeyFiles> {
+        let auth = self.setup().auth();
+        let settings = auth.settings();
+        (settings.primary == Kind::Slurm).then(|| settings.slurm_keys.clone()).flatten()
     }
 
     /// The stamp of this run; larger than that of any earlier one.

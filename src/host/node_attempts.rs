@@ -99,7 +99,7 @@ pub(crate) async fn spawn_stepd<E: Env>(
             daemon.conf().name.clone(),
         ],
         program,
-        environment: daemon_environment(daemon.keys()),
+        environment: daemon_environment(&daemon.keys()),
         own_pid_variable: None,
         work_dir: PathBuf::from("/"),
         user: None,

@@ -84,11 +84,13 @@ pub(crate) async fn follow<E: Env>(controller: &Controller<E>, seen: &mut u64) {
     report(controller.setup()).await;
 }
 
-/// Reads all files of a daemon again, and tells the log what is wrong.
-async fn report<E: Env>(setup: &Setup<E>) {
-    if let Err(text) = setup.reload().await {
+/// Reads all files of a daemon again, and tells the log what is wrong. True when nothing is.
+async fn report<E: Env>(setup: &Setup<E>) -> bool {
+    let read = setup.reload().await;
+    if let Err(text) = &read {
         tracing::error!("could not read the configuration again, the old stays in force: {text}");
     }
+    read.is_ok()
 }
 
 /// Serves a controller's bell for ever.
@@ -136,7 +138,12 @@ pub(crate) async fn obey_on_node<E: Env>(daemon: crate::node::NodeDaemon<E>) {
     loop {
         daemon.bell().heard().await;
         tracing::info!("reading configuration and keys again");
-        report(daemon.setup()).await;
+        if !report(daemon.setup()).await {
+            continue;
+        }
+        if let Err(text) = daemon.copy_keys().await {
+            tracing::error!("{text}");
+        }
         crate::node_attempts::ring_stepds(&daemon).await;
     }
 }

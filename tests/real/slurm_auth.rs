@@ -25,18 +25,18 @@ const ANY: u32 = u32::MAX;
 /// uid of [`ALICE`].
 const ALICE_UID: u32 = 65534;
 /// `SLURM_PROTOCOL_AUTHENTICATION_ERROR`.
-const REFUSED: u32 = 1007;
+pub(crate) const REFUSED: u32 = 1007;
 /// `ESLURM_PROTOCOL_INCOMPLETE_PACKET`.
 const UNFIT: u32 = 5003;
 /// `RESPONSE_SUBMIT_BATCH_JOB` and `RESPONSE_SLURM_RC`.
-const SUBMITTED: u16 = 4004;
+pub(crate) const SUBMITTED: u16 = 4004;
 const RETURN_CODE: u16 = 8001;
 
 fn alice(cluster: &Cluster, release: Release) -> Client {
     cluster.client().user(ALICE).release(release)
 }
 
-fn now_s() -> u64 {
+pub(crate) fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
@@ -355,7 +355,7 @@ fn job_count(cluster: &Cluster) -> usize {
 
 /// A real submission on its way to a controller, taken apart around its token.
 #[derive(Clone)]
-struct Recorded {
+pub(crate) struct Recorded {
     target: SocketAddr,
     /// Header and plugin number.
     before: Vec<u8>,
@@ -365,7 +365,7 @@ struct Recorded {
 
 impl Recorded {
     /// Records what a client of 24.11 sends. It is passed on.
-    fn submission(cluster: &Cluster) -> Self {
+    pub(crate) fn submission(cluster: &Cluster) -> Self {
         let text = fs::read_to_string(cluster.slurm_conf()).unwrap();
         let port = text.lines().find_map(|line| line.strip_prefix("SlurmctldPort=")).unwrap();
         let target = SocketAddr::from(([127, 0, 0, 1], port.parse().unwrap()));
@@ -399,11 +399,11 @@ impl Recorded {
         Self { target, before: before.to_vec(), token, body: body.to_vec() }
     }
 
-    fn to(&self, address: std::net::IpAddr) -> Self {
+    pub(crate) fn to(&self, address: std::net::IpAddr) -> Self {
         Self { target: SocketAddr::new(address, self.target.port()), ..self.clone() }
     }
 
-    fn with_token(&self, token: &str) -> Self {
+    pub(crate) fn with_token(&self, token: &str) -> Self {
         Self { token: token.to_owned(), ..self.clone() }
     }
 
@@ -427,14 +427,14 @@ impl Recorded {
     }
 
     /// The hash block in the token.
-    fn payload(&self) -> Vec<u8> {
+    pub(crate) fn payload(&self) -> Vec<u8> {
         let claims = self.token_claims();
         let (_, after) = claims.split_once(r#""payload":""#).unwrap();
         STANDARD.decode(after.split('"').next().unwrap()).unwrap()
     }
 
     /// What a genuine token of the same user says.
-    fn claims(&self, now_s: u64) -> SlurmClaims<'static> {
+    pub(crate) fn claims(&self, now_s: u64) -> SlurmClaims<'static> {
         SlurmClaims {
             cluster: "try",
             context: "sack",
@@ -446,7 +446,7 @@ impl Recorded {
     }
 
     /// Sends it: the reply's kind, or the error number in it.
-    fn send(&self) -> Result<u16, u32> {
+    pub(crate) fn send(&self) -> Result<u16, u32> {
         let mut frame = self.before.clone();
         if self.token.is_empty() {
             frame.extend([0; 4]);

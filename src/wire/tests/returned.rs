@@ -14,6 +14,10 @@ fn returned(message: Message, node: u32) -> Returned {
 fn an_answer_of_any_type_rides_along() {
     for release in Release::ALL {
         for entry in Message::REGISTERED.iter().filter(|entry| entry.in_release(release)) {
+            // It is all that is left of its frame (`_pack_dbd_relay`), and no answer of a node.
+            if entry.msg_type == names::REQUEST_DBD_RELAY {
+                continue;
+            }
             for seed in 0..3 {
                 let g = &mut Gen::new(release, seed);
                 let plain = Message::RequestPing;

@@ -84,7 +84,13 @@ fn born(pid: u32) -> Option<u64> {
     // The name in parentheses may hold anything; the fields are counted after it.
     let (_, fields) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = fields.split_whitespace().collect();
-    let ended = matches!(*fields.first()?, "Z" | "X");
+    // A process whose first thread has ended holds its ports until the last one has.
+    let threads: u32 = fields.get(17)?.parse().ok()?;
+    let ended = match *fields.first()? {
+        "X" => true,
+        "Z" => threads <= 1,
+        _ => false,
+    };
     if ended { None } else { fields.get(19)?.parse().ok() }
 }
 

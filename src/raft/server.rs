@@ -86,7 +86,8 @@ impl<'a> Counted<'a> {
                 if now < max { Some(now + 1) } else { None }
             })
             .is_ok();
-        entered.then_some(Self(count))
+        // Made only then: what is dropped at once would count down what was not counted up.
+        entered.then(|| Self(count))
     }
 }
 
@@ -413,5 +414,24 @@ async fn write_answers<E: Env>(mut writer: WriteHalf<Stream<E>>, mut queue: Answ
         if link::write::<E>(&mut writer, &bytes).await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_not_counted_is_not_counted_down_either() {
+        let count = AtomicUsize::new(0);
+        let first = Counted::enter(&count, 1);
+        assert!(first.is_some());
+        for _ in 0..3 {
+            assert!(Counted::enter(&count, 1).is_none());
+        }
+        assert_eq!(count.load(Ordering::Acquire), 1);
+        drop(first);
+        assert_eq!(count.load(Ordering::Acquire), 0);
+        assert!(Counted::enter(&count, 1).is_some());
     }
 }

@@ -25,6 +25,8 @@ mod report;
 mod serve;
 #[path = "decoders/shown.rs"]
 mod shown;
+#[path = "decoders/side.rs"]
+mod side;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -21,6 +21,8 @@ mod reasons;
 mod run;
 #[path = "shared/mod.rs"]
 mod shared;
+#[path = "decoders/side.rs"]
+mod side;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

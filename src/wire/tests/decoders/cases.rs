@@ -381,7 +381,7 @@ fn jobs(g: &mut Gen) -> Message {
     Message::ResponseJobInfo(message)
 }
 
-fn nodes(g: &mut Gen) -> Message {
+pub(crate) fn nodes(g: &mut Gen) -> Message {
     let mut message = r::NodeInfoMsg::sample(g);
     for node in &mut message.nodes {
         node.node_state = pick(node.node_state, 2, 1);
@@ -391,7 +391,7 @@ fn nodes(g: &mut Gen) -> Message {
     Message::ResponseNodeInfo(message)
 }
 
-fn partitions(g: &mut Gen) -> Message {
+pub(crate) fn partitions(g: &mut Gen) -> Message {
     let mut message = r::PartitionInfoMsg::sample(g);
     for partition in &mut message.partitions {
         partition.state_up = pick(partition.state_up, 3, 1);

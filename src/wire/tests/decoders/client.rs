@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 
 use flurm_wire::Release;
 
+use crate::side;
+
 /// Seconds a client may take.
 const CLIENT_MAX_S: &str = "60";
 
@@ -46,19 +48,10 @@ impl Clients {
         Self { release, folder }
     }
 
-    fn root(&self) -> Option<PathBuf> {
-        if self.release == Release::V22_05 {
-            return None;
-        }
-        #[expect(clippy::disallowed_methods, reason = "where the side roots lie is said so")]
-        let cache = std::env::var("FLURM_CACHE").unwrap_or("/var/cache/flurm".to_owned());
-        Some(Path::new(&cache).join(format!("side-{}", self.release.name())))
-    }
-
     /// What a client prints, or its complaint. `part` is the folder of its configuration.
     pub(crate) fn run(&self, part: &str, words: &[&str]) -> Result<String, String> {
         let mut line: Vec<String> = ["timeout", CLIENT_MAX_S].map(str::to_owned).to_vec();
-        if let Some(root) = self.root() {
+        if let Some(root) = side::root(self.release) {
             let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ci/side-root");
             line.extend([script.display().to_string(), "--run".to_owned()]);
             line.push(root.display().to_string());

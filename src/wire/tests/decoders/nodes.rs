@@ -5,7 +5,7 @@ use flurm_wire::messages as m;
 use flurm_wire::records as r;
 use flurm_wire::{Bits, Gen, Message, Release, StepId, Wire, names};
 
-use crate::cases::{Case, Sample, pick};
+use crate::cases::{self, Case, Sample};
 use crate::shown::Form;
 
 const fn case(
@@ -131,23 +131,21 @@ pub(crate) fn known_layout(version: u16) -> Message {
 }
 
 fn nodes(g: &mut Gen) -> Message {
-    let mut message = r::NodeInfoMsg::sample(g);
-    message.nodes.truncate(1);
-    for node in &mut message.nodes {
-        node.node_state = pick(node.node_state, 2, 1);
-        node.next_state = pick(node.next_state, 6, 1);
-        node.select_nodeinfo.plugin_id = r::SELECT_CONS_TRES;
+    let mut message = cases::nodes(g);
+    if let Message::ResponseNodeInfo(listing) = &mut message {
+        listing.nodes.truncate(1);
     }
-    Message::ResponseNodeInfo(message)
+    message
 }
 
 fn partitions(g: &mut Gen) -> Message {
-    let mut message = r::PartitionInfoMsg::sample(g);
-    for partition in &mut message.partitions {
-        partition.state_up = pick(partition.state_up, 3, 1);
-        partition.node_inx = Some(Bits::from_indices(1, [0]));
+    let mut message = cases::partitions(g);
+    if let Message::ResponsePartitionInfo(listing) = &mut message {
+        for partition in &mut listing.partitions {
+            partition.node_inx = Some(Bits::from_indices(1, [0]));
+        }
     }
-    Message::ResponsePartitionInfo(message)
+    message
 }
 
 fn usage(g: &mut Gen) -> Message {

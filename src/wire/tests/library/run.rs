@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 
 use flurm_wire::Release;
 
+use crate::side;
+
 /// Where Debian's packages of every release put it.
 const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/slurm-wlm/libslurmfull.so";
 /// Seconds all bodies of one release may take.
@@ -89,22 +91,13 @@ impl Library {
         Self { release, folder }
     }
 
-    fn root(&self) -> Option<PathBuf> {
-        if self.release == Release::V22_05 {
-            return None;
-        }
-        #[expect(clippy::disallowed_methods, reason = "where the side roots lie is said so")]
-        let cache = std::env::var("FLURM_CACHE").unwrap_or("/var/cache/flurm".to_owned());
-        Some(Path::new(&cache).join(format!("side-{}", self.release.name())))
-    }
-
     /// The answers, one a question.
     #[expect(clippy::disallowed_methods, reason = "questions are handed over in a file")]
     pub(crate) fn ask(&self, questions: &[Question]) -> Vec<Answer> {
         let file = self.folder.join("questions");
         std::fs::write(&file, questions.iter().flat_map(bytes_of).collect::<Vec<u8>>()).unwrap();
         let mut line: Vec<String> = ["timeout", RUN_MAX_S].map(str::to_owned).to_vec();
-        if let Some(root) = self.root() {
+        if let Some(root) = side::root(self.release) {
             let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ci/side-root");
             line.extend([script.display().to_string(), "--run".to_owned()]);
             line.push(root.display().to_string());

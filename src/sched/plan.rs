@@ -160,6 +160,15 @@ fn queue(snapshot: &Snapshot) -> Vec<(&JobView, &PartitionView)> {
     entries
 }
 
+/// Those of some nodes that reservations leave to a job.
+fn within<'n>(nodes: &[NodeView], bounds: &NodeBounds, some: &'n [usize]) -> Cow<'n, [usize]> {
+    if bounds.is_open() {
+        return Cow::Borrowed(some);
+    }
+    let allowed = |at: &&usize| bounds.allow(&nodes[**at].name);
+    Cow::Owned(some.iter().filter(allowed).copied().collect())
+}
+
 /// A partition's candidates are looked up again when one in so many of them may be full.
 const CANDIDATES_REFRESH: usize = 16;
 
@@ -290,14 +299,6 @@ impl<'a> Pass<'a> {
         Gate::new(&self.snapshot.reservations, &job.spec, limit)
     }
 
-    fn within<'n>(&self, bounds: &NodeBounds, nodes: &'n [usize]) -> Cow<'n, [usize]> {
-        if bounds.is_open() {
-            return Cow::Borrowed(nodes);
-        }
-        let allowed = |at: &&usize| bounds.allow(&self.nodes[**at].name);
-        Cow::Owned(nodes.iter().filter(allowed).copied().collect())
-    }
-
     /// A place for a job that starts now, wish by wish.
     fn place_now(
         &mut self,
@@ -308,7 +309,7 @@ impl<'a> Pass<'a> {
     ) -> Option<Placed> {
         let candidates = self.candidates(partition);
         let name = partition.conf.name.as_str();
-        let allowed = self.within(bounds, &candidates.nodes).into_owned();
+        let allowed = within(&self.nodes, bounds, &candidates.nodes);
         let known = bounds.is_open();
         let placed = demands.iter().find_map(|demand| match &mut self.ahead {
             Some(ahead) if known => ahead.place_known(name, demand, &self.nodes, &allowed, length),
@@ -335,7 +336,7 @@ impl<'a> Pass<'a> {
         let gate = self.gate(job, partition);
         let ahead = self.ahead.as_mut().expect("this is asked with backfill only");
         let planned = ahead.plan(&wish, &gate, &usable);
-        let allowed = self.within(bounds, &usable).into_owned();
+        let allowed = within(&self.nodes, bounds, &usable);
         let look = || place(demand, &self.vacant, &allowed).is_some();
         let ahead = self.ahead.as_mut().expect("it was there just now");
         let waits_for_others = match bounds.is_open() {
@@ -441,7 +442,7 @@ impl<'a> Pass<'a> {
         demand: &Demand,
         bounds: &NodeBounds,
     ) {
-        let allowed = self.within(bounds, &partition.nodes);
+        let allowed = within(&self.nodes, bounds, &partition.nodes);
         let usable: Vec<usize> =
             allowed.iter().filter(|at| self.nodes[**at].usable).copied().collect();
         if place(demand, &self.vacant, &usable).is_some() {
@@ -471,7 +472,7 @@ impl<'a> Pass<'a> {
         demand: &Demand,
         bounds: &NodeBounds,
     ) {
-        let allowed = self.within(bounds, &partition.nodes).into_owned();
+        let allowed = within(&self.nodes, bounds, &partition.nodes);
         let required = demand.required.iter().any(|name| {
             let node = self.nodes.iter().find(|node| node.name == *name);
             node.is_none_or(|node| !node.usable)

@@ -5,6 +5,7 @@
 
 use std::net::TcpListener;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 /// Controller ports of tests.
 pub const CONTROLLERS: Range<u16> = 21_500..22_000;
@@ -22,9 +23,13 @@ pub struct Held {
     _holders: Vec<TcpListener>,
 }
 
+/// One search at a time: two that go on side by side take each other's ports away to the end.
+static SEARCH: Mutex<()> = Mutex::new(());
+
 /// Holds `count` consecutive free ports of `range`; panics when there are none.
 pub fn hold(range: Range<u16>, count: u16) -> Held {
     assert!(count > 0, "no port wanted");
+    let _alone = SEARCH.lock().unwrap_or_else(PoisonError::into_inner);
     let mut first = range.start;
     while first + count <= range.end {
         let mut holders = Vec::new();

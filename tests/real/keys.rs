@@ -1,7 +1,7 @@
 //! Keys are changed while the cluster runs: `scontrol reconfigure` and SIGHUP make the daemons take the
 //! new ones, and nothing is lost.
 //!
-//! Debian's 22.05 reads keys at its start only, so these judge FLURM only.
+//! They judge FLURM only: Debian's 22.05 has no auth/slurm.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What each version wrote, oldest first; the last one is written today.
-const GOLDEN: [&str; 10] = [
+const GOLDEN: [&str; 11] = [
     include_str!("golden/v1.txt"),
     include_str!("golden/v2.txt"),
     include_str!("golden/v3.txt"),
@@ -27,6 +27,7 @@ const GOLDEN: [&str; 10] = [
     include_str!("golden/v8.txt"),
     include_str!("golden/v9.txt"),
     include_str!("golden/v10.txt"),
+    include_str!("golden/v11.txt"),
 ];
 
 fn golden(version: usize) -> BTreeMap<&'static str, Vec<u8>> {

@@ -3,8 +3,10 @@
 
 use crate::frame::{FrameError, Head, LENGTH_BYTES, read_head};
 use crate::header::flag_names;
+use crate::records::Signature;
 use crate::{
-    Content, DbdMessage, DecodeError, Fault, Message, Part, Reader, Registry, Release, Value, names,
+    Content, DbdMessage, DecodeError, Fault, Message, Part, Reader, Registry, Release, Value,
+    Visitor, Wire, names, text,
 };
 
 /// What was found in a frame.
@@ -109,6 +111,53 @@ fn body<M: Registry>(msg_type: u16, r: &mut Reader<'_>, found: &mut Dissection) 
         Err(error) => found.damaged(error, r),
     }
 }
+
+/// Takes apart what a step daemon opens a channel of input and output with, length included.
+pub fn introduction(bytes: &[u8]) -> Dissection {
+    let version = bytes.get(LENGTH_BYTES..LENGTH_BYTES + 2).map(|two| [two[0], two[1]]);
+    let release = version.and_then(|version| Release::from_version(u16::from_be_bytes(version)));
+    let mut found = Dissection { release, ..Dissection::default() };
+    let Some(mut r) = start(release.unwrap_or(Release::NEWEST), bytes, &mut found) else {
+        return found;
+    };
+    let read = |r: &mut Reader<'_>| {
+        r.field::<u16>("version")?;
+        r.field::<u32>("node_id")?;
+        r.field::<u32>("stdout_objs")?;
+        r.field::<u32>("stderr_objs")?;
+        r.field::<Signature>("io_key").map(|_| ())
+    };
+    if let Err(error) = read(&mut r) {
+        found.damaged(error, &r);
+    }
+    found.close(r)
+}
+
+/// Takes apart a frame of a channel of input and output, header included.
+pub fn channel(bytes: &[u8]) -> Dissection {
+    let mut found = Dissection::default();
+    let mut r = Reader::traced(Release::NEWEST, bytes, 0);
+    let read = |r: &mut Reader<'_>| {
+        let show = |number: &u16, v: &mut dyn Visitor| match STREAMS.get(usize::from(*number)) {
+            Some(name) => v.text(name),
+            None => v.unsigned(u64::from(*number)),
+        };
+        r.field_with("stream", u16::decode, show)?;
+        r.field::<u16>("gtaskid")?;
+        r.field::<u16>("ltaskid")?;
+        let length = r.field::<u32>("length")? as usize;
+        let payload = |r: &mut Reader<'_>| r.take(length).map(text::from_bytes);
+        r.field_with("payload", payload, |text, v| v.text(text)).map(|_| ())
+    };
+    if let Err(error) = read(&mut r) {
+        found.damage.push(error.to_string());
+    }
+    found.parts = r.into_parts();
+    found
+}
+
+/// The streams of a channel by their numbers.
+const STREAMS: [&str; 5] = ["stdin", "stdout", "stderr", "allstdin", "connection_test"];
 
 fn is_unknown(error: &DecodeError, expected: u16) -> bool {
     matches!(error.fault, Fault::UnknownMessage { msg_type, .. } if msg_type == expected)

@@ -1,10 +1,10 @@
 //! Finding the frames in what one end of a connection sends.
 //!
-//! Input: bytes as they come. Output: whole frames. What is no frame (the channels of a step's
-//! standard input and output) is handed out as it is. Knows nothing of sockets.
+//! Input: bytes as they come. Output: whole frames, those of a step's input and output
+//! included. What is no frame is handed out as it is. Knows nothing of sockets.
 
 use crate::frame::{LENGTH_BYTES, REQUEST_BYTES_MAX};
-use crate::{Release, names};
+use crate::{Release, io_channel, names};
 
 /// Bytes of one frame that are kept; a longer one passes by unseen.
 pub const FRAME_KEPT_BYTES_MAX: u32 = REQUEST_BYTES_MAX;
@@ -22,6 +22,8 @@ pub enum Speech {
     Frames,
     /// Numbers and bodies in a release that both ends know.
     Persistent(Release),
+    /// The frames of a step's input and output, after their introduction.
+    Channel,
     /// Not messages.
     Raw,
 }
@@ -33,6 +35,10 @@ pub enum Piece {
     Frame(Vec<u8>),
     /// A whole frame of a persistent connection, length included.
     Persistent(Release, Vec<u8>),
+    /// What a step daemon opens a channel of input and output with, length included.
+    Introduction(Vec<u8>),
+    /// A frame of such a channel, header included.
+    Channel(Vec<u8>),
     /// A frame of this announced length, which is not kept.
     TooLong(u32),
     /// Bytes that are no messages.
@@ -97,10 +103,17 @@ impl Stream {
         if self.speech == Speech::Raw {
             return (!bytes.is_empty()).then(|| (Piece::Raw(bytes.to_vec()), bytes.len()));
         }
+        if self.speech == Speech::Channel {
+            return match io_channel::split(bytes) {
+                Ok(Some((.., length))) => Some((Piece::Channel(bytes[..length].to_vec()), length)),
+                Ok(None) => None,
+                Err(_) => Some((Piece::Raw(bytes.to_vec()), bytes.len())),
+            };
+        }
         let announced = u32::from_be_bytes(*bytes.first_chunk::<LENGTH_BYTES>()?);
         let shortest = match self.speech {
             Speech::Persistent(_) => PERSISTENT_BYTES_MIN,
-            Speech::Frames | Speech::Raw => FRAME_BYTES_MIN,
+            Speech::Frames | Speech::Channel | Speech::Raw => FRAME_BYTES_MIN,
         };
         if announced < shortest || announced > crate::frame::REPLY_BYTES_MAX {
             return Some((Piece::Raw(bytes.to_vec()), bytes.len()));
@@ -108,6 +121,9 @@ impl Stream {
         if self.speech == Speech::Frames && self.is_first {
             let start = bytes.first_chunk::<START_BYTES>()?;
             if !starts_a_message(start) {
+                if let Some(length) = introduction(bytes) {
+                    return Some((Piece::Introduction(bytes.get(..length)?.to_vec()), length));
+                }
                 return Some((Piece::Raw(bytes.to_vec()), bytes.len()));
             }
         }
@@ -118,7 +134,7 @@ impl Stream {
         let frame = bytes.get(..length)?.to_vec();
         Some(match self.speech {
             Speech::Persistent(release) => (Piece::Persistent(release, frame), length),
-            Speech::Frames | Speech::Raw => (Piece::Frame(frame), length),
+            Speech::Frames | Speech::Channel | Speech::Raw => (Piece::Frame(frame), length),
         })
     }
 
@@ -129,10 +145,24 @@ impl Stream {
                     self.speech = Speech::Persistent(release);
                 }
             }
+            Piece::Introduction(_) => self.speech = Speech::Channel,
             Piece::Raw(_) => self.speech = Speech::Raw,
-            Piece::Persistent(..) | Piece::TooLong(_) => {}
+            Piece::Channel(_) | Piece::Persistent(..) | Piece::TooLong(_) => {}
         }
     }
+}
+
+/// The length of an introduction to a channel, if one starts here: its own length and a release,
+/// but no message's number.
+fn introduction(bytes: &[u8]) -> Option<usize> {
+    let (prefix, rest) = bytes.split_first_chunk()?;
+    let length = io_channel::Introduction::length(*prefix).ok()?;
+    Release::from_version(u16::from_be_bytes(*rest.first_chunk()?))?;
+    let is_damaged = |whole: &[u8]| io_channel::Introduction::from_bytes(whole).is_err();
+    if rest.get(..length).is_some_and(is_damaged) {
+        return None;
+    }
+    Some(LENGTH_BYTES + length)
 }
 
 /// Whether a header stands here. The first message of a step's channel has a version in the same

@@ -227,6 +227,59 @@ fn a_proxy_follows_a_persistent_connection() {
     assert!(lines[1].contains("\"name\":\"PERSIST_RC\""), "{lines:?}");
 }
 
+/// What a node sent to Slurm's own srun of 24.11 while two tasks each wrote `hello` and ended.
+const CHANNEL: &str = "000000212a000000000000000002000000020000000f66616b65207369676e61747572650000\
+    01000000000000000668656c6c6f0a0001000100010000000668656c6c6f0a00020001000100000000000100010001\
+    000000000001000000000000000000020000000000000000";
+/// What srun sent.
+const INPUT: &str = "0003ffffffff0000000668656c6c6f0a0003ffffffff00000000";
+
+fn unhex(digits: &str) -> Vec<u8> {
+    let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    (0..digits.len()).step_by(2).map(byte).collect()
+}
+
+#[test]
+fn input_and_output_of_a_step_are_told_with_places() {
+    let (code, out, err) = wire(&["decode", "-j", "-o"], CHANNEL.as_bytes());
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines.len(), 7, "{out}");
+    for expected in [
+        r#""release":"24.11""#,
+        r#""node_id":{"at":6,"bytes":4,"value":0}"#,
+        r#""stderr_objs":{"at":14,"bytes":4,"value":2}"#,
+        r#""io_key":{"at":18,"#,
+    ] {
+        assert!(lines[0].contains(expected), "{expected} is not in {}", lines[0]);
+    }
+    let expected = [r#""stream":{"at":0,"bytes":2,"value":"stdout"}"#, r#""gtaskid":{"at":2,"#];
+    assert!(expected.iter().all(|part| lines[1].contains(part)), "{}", lines[1]);
+    assert!(
+        lines[1].contains(r#""payload":{"at":10,"bytes":6,"value":"hello\n"}"#),
+        "{}",
+        lines[1]
+    );
+    assert!(lines[3].contains(r#""value":"stderr""#), "{}", lines[3]);
+    let (code, out, _) = wire(&["decode", "-j"], &unhex(CHANNEL)[..45]);
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("damage"), "{out}");
+}
+
+#[test]
+fn a_proxy_follows_a_steps_input_and_output() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut proxy = Proxy::before(&server, "channel");
+    let (output, input) = (unhex(CHANNEL), unhex(INPUT));
+    assert_eq!(exchange(&proxy, &server, &output, &input), input);
+    let lines = proxy.printed();
+    let has = |text: &str| lines.iter().any(|line| line.contains(text));
+    assert!(has(r#""io_key":"fake signature""#), "{lines:?}");
+    assert!(has(r#""stream":"stdout","gtaskid":1"#), "{lines:?}");
+    assert!(has(r#""stream":"allstdin","gtaskid":65535"#), "{lines:?}");
+    assert_eq!(lines.len(), 9, "{lines:?}");
+}
+
 #[test]
 fn a_proxy_passes_on_what_is_no_message() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -46,6 +46,7 @@ fn pieces(speech: Speech, bytes: &[u8]) -> Vec<Piece> {
         pieces.push(match stream.speech() {
             Speech::Persistent(release) => Piece::Persistent(release, rest),
             Speech::Frames => Piece::Frame(rest),
+            Speech::Channel => Piece::Channel(rest),
             Speech::Raw => Piece::Raw(rest),
         });
     }

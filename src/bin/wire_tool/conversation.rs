@@ -106,7 +106,8 @@ impl Conversation {
         };
         let pieces = self.streams[own].push(bytes);
         let speech = self.streams[own].speech();
-        if matches!(speech, Speech::Persistent(_)) && self.streams[other].speech() == Speech::Frames
+        if matches!(speech, Speech::Persistent(_) | Speech::Channel)
+            && self.streams[other].speech() == Speech::Frames
         {
             self.streams[other].set_speech(speech);
         }
@@ -124,6 +125,9 @@ impl Conversation {
 
     fn tell(&mut self, keeper: &Keeper, side: Side, piece: &Piece) -> io::Result<()> {
         let (bytes, persistent) = match piece {
+            Piece::Introduction(bytes) | Piece::Channel(bytes) => {
+                return self.tell_channel(keeper, side, piece, bytes.len());
+            }
             Piece::Frame(bytes) => (bytes, None),
             Piece::Persistent(release, bytes) => (bytes, Some(*release)),
             Piece::TooLong(length) => {
@@ -150,6 +154,29 @@ impl Conversation {
         let mut out = io::stdout().lock();
         let release = found.release.map_or("unknown release", Release::name);
         writeln!(out, "== {} {told} ({release}, {} bytes)", self.number, bytes.len())?;
+        writeln!(out, "{}", value.to_pretty_json())?;
+        out.flush()
+    }
+
+    /// Frames of a step's input and output are printed, and not kept.
+    fn tell_channel(
+        &self,
+        keeper: &Keeper,
+        side: Side,
+        piece: &Piece,
+        length: usize,
+    ) -> io::Result<()> {
+        let value = decode::dissected(piece).to_value(false);
+        if keeper.as_json {
+            return self.json(side, &value);
+        }
+        let what = match piece {
+            Piece::Introduction(_) => "introduction of a node's input and output",
+            _ => "input or output",
+        };
+        let [from, to] = self.way(side);
+        let mut out = io::stdout().lock();
+        writeln!(out, "== {} {what} from {from} to {to} ({length} bytes)", self.number)?;
         writeln!(out, "{}", value.to_pretty_json())?;
         out.flush()
     }

@@ -44,6 +44,8 @@ pub(super) fn dissected(piece: &Piece) -> Dissection {
     match piece {
         Piece::Frame(bytes) | Piece::Raw(bytes) => dissect::frame(bytes),
         Piece::Persistent(release, bytes) => dissect::persistent(*release, bytes),
+        Piece::Introduction(bytes) => dissect::introduction(bytes),
+        Piece::Channel(bytes) => dissect::channel(bytes),
         Piece::TooLong(length) => {
             let text = format!("a frame of {length} bytes is too long to be kept");
             Dissection { damage: vec![text], ..Dissection::default() }

@@ -70,6 +70,8 @@ pub(crate) fn push_quoted(text: &str, out: &mut String) {
         match c {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
             c if u32::from(c) < 0x20 => {
                 write!(out, "\\u{:04x}", u32::from(c)).expect("a String takes all");
             }

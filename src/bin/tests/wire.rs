@@ -53,6 +53,39 @@ fn a_capture_becomes_json_with_names_and_places() {
 }
 
 #[test]
+fn forwarding_and_the_answers_that_come_back_are_told_with_places() {
+    let file = capture("24.11/1018_start_ret.hex");
+    let (code, out, err) = wire(&["decode", "--json", "--offsets", &file], b"");
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let header = &out[..out.find("\"auth\"").unwrap()];
+    for expected in [
+        r#""returned":{"at":16,"bytes":72,"items":[{"at":18,"bytes":70,"fields":{"error":"#,
+        r#""msg_type":{"at":22,"bytes":2,"value":1018}"#,
+        r#""node_name":{"at":24,"bytes":7,"value":"n2"}"#,
+        r#""RESPONSE_ACCT_GATHER_UPDATE":{"at":31,"bytes":57,"fields":{"node_name":{"at":31,"#,
+    ] {
+        assert!(header.contains(expected), "{expected} is not in\n{header}");
+    }
+    // What the node itself says stands behind it, under the same names.
+    assert!(out[header.len()..].contains(r#""value":"n1""#), "{out}");
+    let (code, out, _) = wire(&["diff", &file, &file], b"");
+    assert_eq!((code, out.as_str()), (Some(0), ""));
+    let plain = capture("24.11/1018_srun.hex");
+    let (code, out, _) = wire(&["diff", &plain, &file], b"");
+    assert_eq!(code, Some(1));
+    assert!(out.contains("header.returned"), "{out}");
+    let (code, out, _) = wire(&["decode", "-j", "-o", &capture("24.11/5019_sstat_fwd.hex")], b"");
+    assert_eq!(code, Some(0));
+    for expected in [
+        r#""forward":{"at":14,"bytes":17,"fields":{"count":{"at":14,"bytes":2,"value":1}"#,
+        r#""nodelist":{"at":16,"bytes":7,"value":"n2"}"#,
+        r#""tree_depth":{"at":29,"bytes":2,"value":2}"#,
+    ] {
+        assert!(out.contains(expected), "{expected} is not in\n{out}");
+    }
+}
+
+#[test]
 fn text_dumps_and_bytes_say_the_same() {
     let file = capture("22.05/2010_sinfo.hex");
     let expected = wire(&["decode", "-j", &file], b"");

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use flurm_rt::{
     Child, Container, ExitStatus, OpenMode, Output, Proc, Spawn, SpawnError, SpawnStage, Standard,
-    Usage,
+    Terminal, Usage, Window,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -96,7 +96,11 @@ impl SimProc {
             })?;
             let output = match &spawn.stdout {
                 Output::File { path, .. } => Some(spawn.work_dir.join(path)),
-                Output::Null | Output::SameAsStdout | Output::Inherit | Output::Pipe => None,
+                Output::Null
+                | Output::SameAsStdout
+                | Output::Inherit
+                | Output::Pipe
+                | Output::RawTerminal => None,
             };
             let first = plan.output;
             let (key, pid) = process::start_script(w, self.0.process, machine, spawn, plan);
@@ -234,8 +238,23 @@ impl AsyncWrite for SimPipe {
     }
 }
 
+/// Simulated processes have no terminals.
+#[derive(Debug)]
+pub enum SimTerminal {}
+
+impl Terminal for SimTerminal {
+    fn resize(&self, _window: Window) -> io::Result<()> {
+        match *self {}
+    }
+}
+
 impl Child for SimChild {
     type Pipe = SimPipe;
+    type Terminal = SimTerminal;
+
+    fn take_terminal(&mut self) -> Option<SimTerminal> {
+        None
+    }
 
     fn take_pipe(&mut self, which: Standard) -> Option<SimPipe> {
         let planned = super::with(|w| {

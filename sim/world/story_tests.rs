@@ -208,6 +208,7 @@ fn job(plan: &Plan, container: &str) -> Spawn {
         stdout: Output::File { path: "slurm-7.out".into(), append: false },
         stderr: Output::SameAsStdout,
         container: Some(container.to_owned()),
+        terminal: None,
         detached: false,
     }
 }

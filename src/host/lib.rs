@@ -40,9 +40,11 @@ mod session;
 mod setup;
 pub mod slurm_token;
 mod spool;
+mod step_hub;
 mod step_io;
 mod step_run;
 pub mod stepd;
+mod stepd_socket;
 mod task;
 mod token_request;
 

@@ -51,6 +51,7 @@ async fn ask<E: Env>(env: &E, order: &BatchOrder, printed: &Path) -> Result<Vec<
         stdout: Output::File { path: printed.to_path_buf(), append: false },
         stderr: Output::Null,
         container: Some(name),
+        terminal: None,
         detached: false,
     };
     let mut child = env.proc().spawn(spawn).await.map_err(|error| error.to_string())?;

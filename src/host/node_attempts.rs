@@ -10,13 +10,12 @@ use flurm_node::ledger::Phase;
 use flurm_rt::{Addr, AsyncRuntime, Clock, Container, Env, Fs, Net, Output, Proc, Spawn};
 use flurm_wire::messages::EpilogComplete;
 use flurm_wire::{Errno, JobRef, Message, NO_VAL, StepId};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 
 use crate::keyring::KeyFiles;
 use crate::node::NodeDaemon;
 use crate::report::{report_end, tell_until_answered};
 use crate::spool::{AttemptFolder, RECORD_MAX, Spool, container_name, step_container};
-use crate::stepd::REREAD;
 use crate::task::detach;
 
 /// How long a step daemon may take from its start to its socket.
@@ -108,6 +107,7 @@ pub(crate) async fn spawn_stepd<E: Env>(
         stdin: Output::Null,
         stdout: Output::Inherit,
         stderr: Output::Inherit,
+        terminal: None,
         container: None,
         detached: true,
     };
@@ -273,9 +273,8 @@ pub(crate) async fn ring_stepds<E: Env>(daemon: &NodeDaemon<E>) {
     let live: Vec<_> = daemon.ledger().live().collect();
     for (job, attempt, _) in live {
         for part in parts(daemon, job, attempt).await {
-            let socket = Addr::Local(part.folder.socket());
-            let Ok(mut stream) = daemon.env().net().connect(&socket).await else { continue };
-            if let Err(error) = stream.write_all(&[REREAD]).await {
+            let rung = crate::stepd_socket::ring(daemon.env(), &part.folder.socket()).await;
+            if let Err(error) = rung {
                 tracing::debug!(job = job.0, "a step daemon was not told of new keys: {error}");
             }
         }

@@ -33,6 +33,7 @@ pub(crate) async fn run<E: Env>(
         stdout: Output::Null,
         stderr: Output::Null,
         container: None,
+        terminal: None,
         detached: false,
     };
     let mut child = match daemon.env().proc().spawn(spawn).await {

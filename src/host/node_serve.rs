@@ -126,8 +126,14 @@ async fn respond<E: Env>(daemon: &NodeDaemon<E>, frame: &Frame<'_>, peer: &Peer)
 /// A repeated credential is no fault here: several daemons of a machine, which share a munged, get
 /// the same forwarded message, and a step is started once whoever asks how often.
 fn is_of_users(msg_type: u16) -> bool {
-    use flurm_wire::names::{REQUEST_LAUNCH_TASKS, REQUEST_SIGNAL_TASKS, REQUEST_TERMINATE_TASKS};
-    [REQUEST_LAUNCH_TASKS, REQUEST_SIGNAL_TASKS, REQUEST_TERMINATE_TASKS].contains(&msg_type)
+    use flurm_wire::names as n;
+    let of_users = [
+        n::REQUEST_LAUNCH_TASKS,
+        n::REQUEST_SIGNAL_TASKS,
+        n::REQUEST_TERMINATE_TASKS,
+        n::REQUEST_REATTACH_TASKS,
+    ];
+    of_users.contains(&msg_type)
 }
 
 async fn act_for_user<E: Env>(
@@ -142,13 +148,15 @@ async fn act_for_user<E: Env>(
     }
     match frame.message() {
         Ok(Message::RequestLaunchTasks(launch)) => {
-            let srun = match (frame.header.orig_addr, &peer.addr) {
-                (WireAddr::V4(ip, _), _) => IpAddr::from(ip),
-                (WireAddr::V6(ip, _), _) => IpAddr::from(ip),
-                (_, Addr::Ip(addr)) => addr.ip(),
-                (_, Addr::Local(_)) => return code(Errno::ESLURM_NOT_SUPPORTED),
-            };
+            let Some(srun) = origin(frame, peer) else { return code(Errno::ESLURM_NOT_SUPPORTED) };
             code(node_steps::launch(daemon, release, *launch, asker, srun).await)
+        }
+        Ok(Message::RequestReattachTasks(asked)) => {
+            let Some(client) = origin(frame, peer) else {
+                return code(Errno::ESLURM_NOT_SUPPORTED);
+            };
+            let attached = node_steps::attach(daemon, release, asked, asker, client).await;
+            Message::ResponseReattachTasks(attached)
         }
         Ok(Message::RequestSignalTasks(signal)) => code(signal_tasks(daemon, &signal, asker).await),
         Ok(Message::RequestTerminateTasks(signal)) => {
@@ -163,6 +171,16 @@ async fn act_for_user<E: Env>(
             tracing::info!("refused a message: {error}");
             code(Errno::ESLURM_PROTOCOL_INCOMPLETE_PACKET)
         }
+    }
+}
+
+/// Where the program is that a request began with.
+fn origin(frame: &Frame<'_>, peer: &Peer) -> Option<IpAddr> {
+    match (frame.header.orig_addr, &peer.addr) {
+        (WireAddr::V4(ip, _), _) => Some(IpAddr::from(ip)),
+        (WireAddr::V6(ip, _), _) => Some(IpAddr::from(ip)),
+        (_, Addr::Ip(addr)) => Some(addr.ip()),
+        (_, Addr::Local(_)) => None,
     }
 }
 

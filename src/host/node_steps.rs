@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use flurm_base::hostlist::Hostlist;
 use flurm_base::{AttemptId, JobId, Span};
 use flurm_ctld::{Identity, attempt_of};
+use flurm_node::attach::AttachOrder;
 use flurm_node::ledger::LaunchVerdict;
 use flurm_node::step::{StepEnd, StepOrder, launch_flags};
 use flurm_rt::{AsyncRuntime, Clock, Container, Env, Fs, Proc};
-use flurm_wire::messages::{SignalTasks, kill_flags};
-use flurm_wire::records::{Credential, CredentialBody, LaunchTasks};
+use flurm_wire::messages::{Reattached, SignalTasks, kill_flags};
+use flurm_wire::records::{Credential, CredentialBody, LaunchTasks, Reattach};
 use flurm_wire::{BATCH_STEP, Errno, NO_VAL, Release};
 
 use crate::node::NodeDaemon;
@@ -25,6 +26,8 @@ const CREDENTIAL_AGE_MAX: Span = Span::secs(120);
 const MPI_NONE: [u32; 2] = [101, NO_VAL];
 /// `--open-mode=append`.
 const OPEN_MODE_APPEND: u8 = 1;
+/// Operation not permitted (errno.h).
+const EPERM: Errno = Errno(1);
 const SIGKILL: u16 = 9;
 const SIGTERM: i32 = 15;
 const SIGCONT: i32 = 18;
@@ -68,7 +71,6 @@ pub(crate) async fn launch<E: Env>(
 fn not_done(launch: &LaunchTasks) -> Option<&'static str> {
     let asked = |value: &Option<String>| value.as_ref().is_some_and(|text| !text.is_empty());
     let refused = [
-        (launch.flags & launch_flags::PTY != 0, "--pty"),
         (launch.flags & launch_flags::PARALLEL_DEBUG != 0, "a parallel debugger"),
         (launch.flags & launch_flags::NO_ALLOC != 0, "--no-allocate"),
         (!MPI_NONE.contains(&launch.mpi_plugin_id), "--mpi"),
@@ -295,6 +297,64 @@ pub(crate) async fn signal<E: Env>(
         bury(daemon, job, attempt, wanted.step_id.step_id).await;
     }
     sent
+}
+
+/// Attaches a client to a step on this node.
+pub(crate) async fn attach<E: Env>(
+    daemon: &NodeDaemon<E>,
+    release: Release,
+    asked: Reattach,
+    asker: Identity,
+    client: IpAddr,
+) -> Reattached {
+    let node_name = Some(daemon.conf().name.clone());
+    let refused = |errno: Errno| Reattached {
+        node_name: node_name.clone(),
+        return_code: errno.0,
+        ntasks: 0,
+        gtids: Vec::new(),
+        local_pids: Vec::new(),
+        executable_names: Vec::new(),
+    };
+    let job = JobId(asked.step_id.job_id);
+    let live = daemon.ledger().live().find(|(id, ..)| *id == job).map(|(_, attempt, _)| attempt);
+    let Some(attempt) = live else { return refused(Errno::ESLURM_INVALID_JOB_ID) };
+    let part = Part::of_step(daemon, job, attempt, asked.step_id.step_id);
+    if !node_attempts::has(daemon, &part.folder.launch()).await {
+        return refused(Errno::ESLURM_INVALID_JOB_ID);
+    }
+    if !owns(daemon, &part.folder, asker).await {
+        tracing::warn!(job = job.0, "uid {} may not attach to a step", asker.uid);
+        return refused(EPERM);
+    }
+    let of_credential = match *asked.cred {
+        Credential::Signed(signed) => signed.signature.0,
+        Credential::Token(token) => Some(token),
+    };
+    let order = AttachOrder {
+        client,
+        io_ports: asked.io_port,
+        response_ports: asked.resp_port,
+        io_key: asked.io_key.or(of_credential),
+        release: release.version(),
+    };
+    let socket = part.folder.socket();
+    let attached = match crate::stepd_socket::attach(daemon.env(), &socket, &order).await {
+        Ok(attached) => attached,
+        Err(text) => {
+            tracing::info!(job = job.0, "could not attach to a step: {text}");
+            return refused(Errno::ESLURMD_STEP_NOTRUNNING);
+        }
+    };
+    let tasks = attached.tasks;
+    Reattached {
+        node_name,
+        return_code: attached.errno,
+        ntasks: u32::try_from(tasks.len()).unwrap_or(u32::MAX),
+        gtids: tasks.iter().map(|task| task.task).collect(),
+        local_pids: tasks.iter().map(|task| task.pid).collect(),
+        executable_names: tasks.into_iter().map(|task| Some(task.program)).collect(),
+    }
 }
 
 /// A step that is killed before it came must not come later.

@@ -6,22 +6,25 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use flurm_base::JobId;
+use flurm_node::attach::RunningTask;
 use flurm_node::step::{StepEnd, StepFacts, StepOrder, launch_flags};
 use flurm_rt::{
     AsyncRuntime, Child, Container, Env, ExitStatus, Fs, Ident, Limit, Output, Proc, Spawn,
-    SpawnError, SpawnStage, Standard, User,
+    SpawnError, SpawnStage, Standard, User, Window,
 };
-use flurm_wire::io_channel::{Introduction, Stream};
+use flurm_wire::io_channel::Stream;
 use flurm_wire::messages::{LaunchedTasks, TaskExit};
-use flurm_wire::records::Signature;
 use flurm_wire::{Errno, Message, Release, StepId};
 
 use crate::munge::UID_ANY;
 use crate::report::report_step;
 use crate::setup::Setup;
 use crate::spool::{AttemptFolder, container_name, step_container};
-use crate::step_io::{self, Downlink, Source, Uplink};
+use crate::step_hub::{Hub, Listener, Source};
+use crate::step_io;
 use crate::stepd::{empty, wait};
+use crate::task::detach;
 
 /// srun must take a message within this time.
 const TELL_MAX: Duration = Duration::from_secs(10);
@@ -44,10 +47,11 @@ pub(crate) async fn run<E: Env>(
     setup: &Setup<E>,
     folder: &AttemptFolder,
     order: &StepOrder,
+    hub: &Hub<E>,
 ) -> Result<(), String> {
     let end = match env.fs().read(&folder.end(), RECORD_MAX).await {
         Ok(bytes) => StepEnd::decode(&bytes)?,
-        Err(_) => run_and_record(env, setup, folder, order).await?,
+        Err(_) => run_and_record(env, setup, folder, order, hub).await?,
     };
     report_step(setup, folder, order, &end).await;
     Ok(())
@@ -58,13 +62,14 @@ async fn run_and_record<E: Env>(
     setup: &Setup<E>,
     folder: &AttemptFolder,
     order: &StepOrder,
+    hub: &Hub<E>,
 ) -> Result<StepEnd, String> {
     let (cluster, node) = (setup.cluster_name(), &order.node_name);
     let name =
         step_container(&container_name(&cluster, node, order.job, order.attempt), order.step);
     let container = env.proc().container(&name).await;
     let container = container.map_err(|error| format!("could not make the container: {error}"))?;
-    let status = match Step::begin(env, setup, order, &name).await {
+    let status = match Step::begin(env, setup, order, hub, &name).await {
         Ok(step) => step.finish(&container).await,
         Err((errno, text)) => {
             tracing::error!(job = order.job.0, "could not start a step: {text}");
@@ -98,7 +103,7 @@ struct Step<'a, E: Env> {
 /// What tasks are started with.
 struct Stage<'a, E: Env> {
     srun: Srun<'a, E>,
-    uplink: Uplink<E>,
+    hub: Hub<E>,
 }
 
 impl<'a, E: Env> Step<'a, E> {
@@ -107,12 +112,14 @@ impl<'a, E: Env> Step<'a, E> {
         env: &E,
         setup: &'a Setup<E>,
         order: &'a StepOrder,
+        hub: &Hub<E>,
         container: &str,
     ) -> Result<Self, (Errno, String)> {
         let user = user(env, order).await?;
         let srun = Srun { setup, order };
-        let (uplink, downlink) = connect(env, order).await?;
-        let stage = Stage { srun, uplink };
+        let joined = hub.join_srun(env, order).await;
+        let downlink = joined.map_err(|text| (Errno::ESLURMD_IO_ERROR, text))?;
+        let stage = Stage { srun, hub: hub.clone() };
         let mut step = Self { stage, ends: Vec::new(), pumps: Vec::new(), status: 0 };
         let mut inputs = BTreeMap::new();
         let mut children = Vec::new();
@@ -131,13 +138,19 @@ impl<'a, E: Env> Step<'a, E> {
                 inputs.insert(narrow(order.tasks[local_id]), pipe);
             }
             step.carry(&mut child, local_id);
+            step.stage.follow_window(env, &mut child);
             children.push((local_id, Some(child), 0));
         }
-        drop(E::Rt::spawn(step_io::feed::<E, _>(downlink, inputs)));
         let pids: Vec<(u32, u32)> = children
             .iter()
             .map(|(local, child, _)| (child.as_ref().map_or(0, Child::pid), order.tasks[*local]))
             .collect();
+        let running = pids.iter().filter(|(pid, _)| *pid != 0).map(|(pid, task)| RunningTask {
+            task: *task,
+            pid: *pid,
+            program: order.argv.first().cloned().unwrap_or_default(),
+        });
+        hub.begin(inputs, running.collect(), downlink).await;
         step.stage.srun.launched(Errno::SLURM_SUCCESS, &pids).await;
         for (local_id, child, status) in children {
             step.await_end(local_id, child, status);
@@ -153,7 +166,7 @@ impl<'a, E: Env> Step<'a, E> {
             if let Some(pipe) = child.take_pipe(which).filter(|_| self.stage.pipes(which, local_id))
             {
                 let source = self.stage.source(stream, local_id);
-                let pump = step_io::pump::<E>(pipe, self.stage.uplink.clone(), source);
+                let pump = step_io::pump::<E>(pipe, self.stage.hub.clone(), source);
                 self.pumps.push(E::Rt::spawn(pump));
             }
         }
@@ -163,6 +176,7 @@ impl<'a, E: Env> Step<'a, E> {
     fn await_end(&mut self, local_id: usize, child: Option<<E::Proc as Proc>::Child>, status: u32) {
         let srun = &self.stage.srun;
         let (setup, order) = (srun.setup.clone(), srun.order.clone());
+        let hub = self.stage.hub.clone();
         self.ends.push(E::Rt::spawn(async move {
             let status = match child {
                 None => status,
@@ -175,7 +189,7 @@ impl<'a, E: Env> Step<'a, E> {
                 },
             };
             let srun = Srun { setup: &setup, order: &order };
-            srun.ended(order.tasks[local_id], status).await;
+            srun.ended(&hub, order.tasks[local_id], status).await;
             status
         }));
     }
@@ -197,7 +211,7 @@ impl<'a, E: Env> Step<'a, E> {
         if E::Rt::timeout(DRAIN_MAX, drained).await.is_err() {
             tracing::warn!("the last output of a step was not taken");
         }
-        self.stage.uplink.close().await;
+        self.stage.hub.close().await;
         highest
     }
 }
@@ -208,8 +222,8 @@ impl<E: Env> Stage<'_, E> {
         let order = self.srun.order;
         match which {
             Standard::Input => order.file(0, local_id).is_none(),
-            Standard::Output => order.file(1, local_id).is_none(),
-            Standard::Error => pipes_errors(order, local_id),
+            Standard::Output => order.carries_output(local_id),
+            Standard::Error => order.carries_errors(local_id),
         }
     }
 
@@ -219,7 +233,17 @@ impl<E: Env> Stage<'_, E> {
             stream,
             gtaskid: narrow(order.tasks[local_id]),
             ltaskid: u16::try_from(local_id).unwrap_or(u16::MAX),
-            buffered: order.flags & launch_flags::BUFFERED_IO != 0,
+            buffered: order.flags & launch_flags::BUFFERED_IO != 0
+                && order.terminal(local_id).is_none(),
+        }
+    }
+
+    /// Keeps the size of a task's terminal that of srun's.
+    fn follow_window(&self, env: &E, child: &mut <E::Proc as Proc>::Child) {
+        let order = self.srun.order;
+        if let (Some(terminal), Some(port)) = (child.take_terminal(), order.window_port()) {
+            let addr = SocketAddr::new(order.srun, port);
+            detach::<E>(step_io::follow_window(env.clone(), addr, terminal));
         }
     }
 
@@ -296,17 +320,21 @@ impl<E: Env> Stage<'_, E> {
     async fn failed(&self, local_id: usize, text: &str, code: u8) -> Start {
         self.complain(local_id, text).await;
         if self.pipes(Standard::Output, local_id) {
-            self.source(Stream::Stdout, local_id).end(&self.uplink).await;
+            self.source(Stream::Stdout, local_id).end(&self.hub).await;
         }
         if self.pipes(Standard::Error, local_id) {
-            self.source(Stream::Stderr, local_id).end(&self.uplink).await;
+            self.source(Stream::Stderr, local_id).end(&self.hub).await;
         }
         Start::Task(ExitStatus::exited(code).0)
     }
 
     async fn complain(&self, local_id: usize, text: &str) {
-        let line = format!("slurmstepd: error: {text}\n");
-        self.source(Stream::Stderr, local_id).say(&self.uplink, &line).await;
+        let (stream, end) = match self.srun.order.terminal(local_id) {
+            Some(_) => (Stream::Stdout, "\r\n"),
+            None => (Stream::Stderr, "\n"),
+        };
+        let line = format!("slurmstepd: error: {text}{end}");
+        self.source(stream, local_id).say(&self.hub, &line).await;
     }
 
     fn spawn_of(
@@ -325,7 +353,11 @@ impl<E: Env> Stage<'_, E> {
             let path = order.file(at, local_id)?;
             Some(Output::File { path: PathBuf::from(path), append: order.append })
         };
-        let stderr = match (file(2), pipes_errors(order, local_id)) {
+        let stdout = match order.flags & launch_flags::BUFFERED_IO {
+            0 => Output::RawTerminal,
+            _ => Output::Pipe,
+        };
+        let stderr = match (file(2), order.carries_errors(local_id)) {
             (Some(file), _) => file,
             (None, true) => Output::Pipe,
             (None, false) => Output::SameAsStdout,
@@ -341,8 +373,11 @@ impl<E: Env> Stage<'_, E> {
             umask: order.umask(),
             limits: limits.map(|(name, soft)| Limit { name, soft }).collect(),
             stdin: file(0).unwrap_or(Output::Pipe),
-            stdout: file(1).unwrap_or(Output::Pipe),
+            stdout: file(1).unwrap_or(stdout),
             stderr,
+            terminal: order
+                .terminal(local_id)
+                .map(|size| Window { rows: size.rows, columns: size.columns }),
             container: Some(container.to_owned()),
             detached: false,
         }
@@ -357,12 +392,6 @@ enum Start {
     Node(Errno, String),
 }
 
-/// Errors go where the output goes when only the output has a file.
-fn pipes_errors(order: &StepOrder, local_id: usize) -> bool {
-    order.file(2, local_id).is_none()
-        && (order.files[2].is_some() || order.file(1, local_id).is_none())
-}
-
 fn narrow(task: u32) -> u16 {
     u16::try_from(task).unwrap_or(u16::MAX)
 }
@@ -371,27 +400,6 @@ fn narrow(task: u32) -> u16 {
 fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()
-}
-
-async fn connect<E: Env>(
-    env: &E,
-    order: &StepOrder,
-) -> Result<(Uplink<E>, Downlink<E>), (Errno, String)> {
-    let count = |through: &dyn Fn(usize) -> bool| {
-        narrow_count((0..order.tasks.len()).filter(|task| through(*task)).count())
-    };
-    let port = order.port_among(&order.io_ports);
-    let port = port.ok_or((Errno::ESLURMD_IO_ERROR, "srun takes no input or output".to_owned()))?;
-    let introduction = Introduction {
-        release: Release::from_version(order.release).unwrap_or(Release::NEWEST),
-        node_id: order.node_id,
-        stdout_objs: count(&|task| order.file(1, task).is_none()),
-        stderr_objs: count(&|task| pipes_errors(order, task)),
-        io_key: Signature(order.io_key.clone()),
-    };
-    let addr = SocketAddr::new(order.srun, port);
-    let connected = step_io::connect(env, addr, &introduction).await;
-    connected.map_err(|text| (Errno::ESLURMD_IO_ERROR, text))
 }
 
 fn narrow_count(count: usize) -> u32 {
@@ -448,8 +456,8 @@ impl<E: Env> Srun<'_, E> {
         self.tell(&message).await;
     }
 
-    /// Says how a task ended.
-    async fn ended(&self, task: u32, status: u32) {
+    /// Says how a task ended, to everybody who wants to hear it.
+    async fn ended(&self, hub: &Hub<E>, task: u32, status: u32) {
         let lies = flurm_base::planted::is("host_tells_srun_of_success");
         let status = if lies { 0 } else { status };
         let message = Message::MessageTaskExit(TaskExit {
@@ -458,20 +466,39 @@ impl<E: Env> Srun<'_, E> {
             task_ids: vec![task],
             step_id: self.step_id(),
         });
-        self.tell(&message).await;
+        let mut listeners = hub.task_ended(task).into_iter();
+        let first = listeners.next();
+        let others: Vec<_> = listeners
+            .map(|other| {
+                let (setup, job, message) = (self.setup.clone(), self.order.job, message.clone());
+                E::Rt::spawn(async move { tell(&setup, job, other, &message).await })
+            })
+            .collect();
+        if let Some(srun) = first {
+            tell(self.setup, self.order.job, srun, &message).await;
+        }
+        for other in others {
+            // Telling cannot fail; one that was cut off has nobody to tell.
+            let _ = other.await;
+        }
     }
 
     async fn tell(&self, message: &Message) {
         let Some(port) = self.order.port_among(&self.order.response_ports) else { return };
         let release = Release::from_version(self.order.release).unwrap_or(Release::NEWEST);
-        let addr = SocketAddr::new(self.order.srun, port);
-        let rpc = self.setup.rpc();
-        for _ in 0..TELL_TRIES {
-            match rpc.call_in(release, addr, message, UID_ANY, TELL_MAX).await {
-                Ok(_) | Err(crate::rpc::RpcError::NoReply(_)) => return,
-                Err(error) => tracing::info!(job = self.order.job.0, "srun was not told: {error}"),
-            }
-            E::Rt::sleep(TELL_PAUSE).await;
+        let srun = Listener { addr: SocketAddr::new(self.order.srun, port), release };
+        tell(self.setup, self.order.job, srun, message).await;
+    }
+}
+
+/// Tells a client something, which may be stopped, or gone.
+async fn tell<E: Env>(setup: &Setup<E>, job: JobId, to: Listener, message: &Message) {
+    let rpc = setup.rpc();
+    for _ in 0..TELL_TRIES {
+        match rpc.call_in(to.release, to.addr, message, UID_ANY, TELL_MAX).await {
+            Ok(_) | Err(crate::rpc::RpcError::NoReply(_)) => return,
+            Err(error) => tracing::info!(job = job.0, "srun was not told: {error}"),
         }
+        E::Rt::sleep(TELL_PAUSE).await;
     }
 }

@@ -5,19 +5,16 @@
 //! While it lives it holds a local socket open; its end is seen there.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use flurm_base::knob::Knob;
 use flurm_node::batch::{BatchEnd, BatchOrder, Facts, Start};
 use flurm_node::step::StepOrder;
 use flurm_rt::{
-    Addr, AsyncRuntime, Child, Clock, Container, Env, ExitStatus, Fs, Ident, Limit, Listener, Net,
-    Output, Proc, Spawn, SpawnError, SpawnStage, User,
+    AsyncRuntime, Child, Clock, Container, Env, ExitStatus, Fs, Ident, Limit, Output, Proc, Spawn,
+    SpawnError, SpawnStage, User,
 };
 use flurm_wire::Errno;
-use tokio::io::AsyncReadExt;
 
 use crate::auth_settings::{Own, Role};
 use crate::bell::Bell;
@@ -26,7 +23,9 @@ use crate::reconfigure;
 use crate::report::report_end;
 use crate::setup::Setup;
 use crate::spool::{AttemptFolder, RECORD_MAX, container_name};
+use crate::step_hub::Hub;
 use crate::step_run;
+use crate::stepd_socket;
 use crate::task::detach;
 
 /// Pause between two looks at a container that should be empty.
@@ -63,10 +62,15 @@ pub async fn run<E: Env>(env: E, options: Options) -> Result<(), String> {
     let record = env.fs().read(&folder.launch(), RECORD_MAX).await;
     let record = record.map_err(|error| format!("could not read the launch record: {error}"))?;
     let bell = Bell::default();
-    let _presence = hold_socket(&env, &folder, bell.clone()).await?;
+    let step = match StepOrder::is_in(&record) {
+        true => Some(StepOrder::decode(&record)?),
+        false => None,
+    };
+    let hub = step.as_ref().map(Hub::new);
+    let _presence = stepd_socket::hold(&env, &folder, bell.clone(), hub.clone()).await?;
     detach::<E>(reconfigure::obey_in_step(setup.clone(), bell));
-    if StepOrder::is_in(&record) {
-        return step_run::run(&env, &setup, &folder, &StepOrder::decode(&record)?).await;
+    if let (Some(order), Some(hub)) = (&step, &hub) {
+        return step_run::run(&env, &setup, &folder, order, hub).await;
     }
     let order = BatchOrder::decode(&record)?;
     let end = match env.fs().read(&folder.end(), RECORD_MAX).await {
@@ -75,40 +79,6 @@ pub async fn run<E: Env>(env: E, options: Options) -> Result<(), String> {
     };
     report_end(&setup, &folder, &order, &end).await;
     Ok(())
-}
-
-/// Connections to a step daemon kept at once: the node daemon's watchers.
-const WATCHERS_MAX: usize = 64;
-/// What the node daemon writes to a step daemon that is to read its keys again.
-pub(crate) const REREAD: u8 = b'k';
-
-/// Listens on the folder's socket and keeps every connection until this daemon ends.
-async fn hold_socket<E: Env>(
-    env: &E,
-    folder: &AttemptFolder,
-    bell: Bell,
-) -> Result<<E::Rt as AsyncRuntime>::JoinHandle<()>, String> {
-    let listener = env.net().listen(&Addr::Local(folder.socket())).await;
-    let mut listener = listener.map_err(|error| format!("could not listen: {error}"))?;
-    Ok(E::Rt::spawn(async move {
-        let watchers = Arc::new(AtomicUsize::new(0));
-        while let Ok((mut stream, _)) = listener.accept().await {
-            if watchers.load(Ordering::Relaxed) >= WATCHERS_MAX {
-                continue;
-            }
-            watchers.fetch_add(1, Ordering::Relaxed);
-            let (bell, watchers) = (bell.clone(), watchers.clone());
-            detach::<E>(async move {
-                let mut byte = [0];
-                while let Ok(1) = stream.read(&mut byte).await {
-                    if byte == [REREAD] {
-                        bell.ring();
-                    }
-                }
-                watchers.fetch_sub(1, Ordering::Relaxed);
-            });
-        }
-    }))
 }
 
 async fn run_and_record<E: Env>(
@@ -261,6 +231,7 @@ fn spawn_of(
         stdout: file(&start.stdout),
         stderr,
         container: Some(container.to_owned()),
+        terminal: None,
         detached: false,
     }
 }

@@ -1,5 +1,6 @@
 //! What a node daemon and a step daemon do, as decisions: no process, file or socket is touched here.
 
+pub mod attach;
 pub mod batch;
 pub mod ledger;
 pub mod login;

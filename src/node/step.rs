@@ -89,6 +89,26 @@ pub struct StepOrder {
     pub cpu_bind_type: u16,
 }
 
+/// The size of a terminal, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Lines.
+    pub rows: u16,
+    /// Characters of a line.
+    pub columns: u16,
+}
+
+impl Window {
+    /// Bytes of a change of size that srun sends (`pty_winsz_t`).
+    pub const BYTES: usize = 4;
+
+    /// Reads a change of size.
+    pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
+        let [a, b, c, d] = bytes;
+        Self { columns: u16::from_be_bytes([a, b]), rows: u16::from_be_bytes([c, d]) }
+    }
+}
+
 /// What the node knows besides the order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepFacts<'a> {
@@ -109,6 +129,36 @@ impl StepOrder {
     pub fn variable(&self, name: &str) -> Option<&str> {
         let mut entries = self.environment.iter().filter_map(|entry| entry.split_once('='));
         entries.find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+
+    /// The terminal that a task has in place of its three streams (`--pty`): the first task alone.
+    pub fn terminal(&self, local_id: usize) -> Option<Window> {
+        let first = self.tasks.get(local_id) == Some(&0);
+        let size = |name| self.variable(name).and_then(|text| text.parse().ok()).unwrap_or(0);
+        (first && self.has_terminal())
+            .then(|| Window { rows: size("SLURM_PTY_WIN_ROW"), columns: size("SLURM_PTY_WIN_COL") })
+    }
+
+    /// Where srun tells of changes of its terminal's size.
+    pub fn window_port(&self) -> Option<u16> {
+        self.variable("SLURM_PTY_PORT")?.parse().ok().filter(|port| *port != 0)
+    }
+
+    fn has_terminal(&self) -> bool {
+        self.flags & launch_flags::PTY != 0
+    }
+
+    /// Whether a task's output goes through srun.
+    pub fn carries_output(&self, local_id: usize) -> bool {
+        self.file(1, local_id).is_none()
+    }
+
+    /// Whether a task's errors go through srun: they go where the output goes when only the output
+    /// has a file, and a terminal has but one stream.
+    pub fn carries_errors(&self, local_id: usize) -> bool {
+        self.terminal(local_id).is_none()
+            && self.file(2, local_id).is_none()
+            && (self.files[2].is_some() || self.carries_output(local_id))
     }
 
     /// File creation mask (`SLURM_UMASK`).
@@ -164,6 +214,9 @@ impl StepOrder {
 
     /// A file of a task, patterns expanded; `None` where it goes through srun.
     pub fn file(&self, stream: usize, local_id: usize) -> Option<String> {
+        if self.has_terminal() {
+            return self.terminal(local_id).is_none().then(|| "/dev/null".to_owned());
+        }
         let name = self.files.get(stream)?.as_deref()?;
         let task = self.tasks.get(local_id).copied().unwrap_or(0);
         // A task's number in place of a name: srun carries the stream of that task alone.
@@ -323,6 +376,21 @@ mod tests {
         assert_eq!(order().file(0, 0), None);
         let only = StepOrder { files: [Some("3".into()), None, None], ..order() };
         assert_eq!((only.file(0, 1), only.file(0, 0).as_deref()), (None, Some("/dev/null")));
+    }
+
+    #[test]
+    fn the_first_task_alone_has_the_terminal() {
+        let mut order = StepOrder { flags: launch_flags::PTY, tasks: vec![0, 3], ..order() };
+        order.files = [None, None, None];
+        assert_eq!(order.terminal(0), Some(Window { rows: 0, columns: 0 }));
+        let sizes = ["SLURM_PTY_WIN_COL=132", "SLURM_PTY_WIN_ROW=50", "SLURM_PTY_PORT=4000"];
+        order.environment.extend(sizes.map(str::to_owned));
+        assert_eq!(order.terminal(0), Some(Window { rows: 50, columns: 132 }));
+        assert_eq!((order.terminal(1), order.window_port()), (None, Some(4000)));
+        assert_eq!((order.carries_output(0), order.carries_errors(0)), (true, false));
+        assert_eq!((order.carries_output(1), order.carries_errors(1)), (false, false));
+        assert_eq!(order.file(0, 1).as_deref(), Some("/dev/null"));
+        assert_eq!(Window::from_bytes([0, 100, 0, 40]), Window { rows: 40, columns: 100 });
     }
 
     #[test]

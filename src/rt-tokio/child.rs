@@ -14,6 +14,7 @@ use std::path::Path;
 use std::ptr;
 
 use crate::pipe::Pair;
+use crate::terminal;
 use flurm_rt::{Limit, Output, Spawn, SpawnError, SpawnStage, User};
 use libc::{c_char, c_int, gid_t, mode_t, uid_t};
 
@@ -47,13 +48,17 @@ pub(crate) struct Plan {
     umask: Option<mode_t>,
     limits: Vec<(Resource, u64)>,
     streams: [Target; 3],
+    /// The terminal in place of the streams.
+    terminal: Option<OwnedFd>,
     /// `cgroup.procs` of the container, open for writing.
     cgroup: Option<OwnedFd>,
     pub(crate) detached: bool,
     /// It belongs to a job, and the kernel may end it when memory runs out.
     expendable: bool,
     /// The daemon's ends of pipes, by stream; to be taken before the plan is carried out.
-    pub(crate) own_ends: [Option<OwnedFd>; 3],
+    pub(crate) own_ends: [Option<OwnEnd>; 3],
+    /// The daemon's end of the terminal; to be taken likewise.
+    pub(crate) own_terminal: Option<OwnedFd>,
 }
 
 type Resource = libc::__rlimit_resource_t;
@@ -75,8 +80,15 @@ enum Target {
     },
     /// The same open file as standard output.
     Stdout,
-    /// The process's end of a pipe.
+    /// The process's end of a pipe or of a terminal that it only writes to.
     Pipe(OwnedFd),
+}
+
+/// The daemon's end of one of the three standard streams.
+#[derive(Debug)]
+pub(crate) enum OwnEnd {
+    Pipe(OwnedFd),
+    Terminal(OwnedFd),
 }
 
 /// What the child reported before it became the program, or instead.
@@ -97,8 +109,17 @@ impl Plan {
     ) -> Result<Self, SpawnError> {
         let at = |stage| move |source| SpawnError { stage, source };
         let in_exec = at(SpawnStage::Exec);
+        let owner = spawn.user.as_ref().map(|user| user.uid);
+        let terminal = spawn
+            .terminal
+            .map(|window| terminal::Pair::new(window, owner).map_err(at(SpawnStage::Fork)));
+        let terminal = terminal.transpose()?;
         let mut own_ends = [None, None, None];
         let [input, output, error] = &mut own_ends;
+        let (terminal, own_terminal) = match terminal {
+            Some(pair) => (Some(pair.child), Some(pair.own)),
+            None => (None, None),
+        };
         Ok(Self {
             program: c_path(&spawn.program).map_err(in_exec)?,
             argv: c_strings(&spawn.argv).map_err(in_exec)?,
@@ -113,15 +134,22 @@ impl Plan {
             identity: spawn.user.as_ref().map(Identity::of),
             umask: spawn.umask,
             limits: spawn.limits.iter().map(resource).collect::<Result<_, _>>().map_err(in_exec)?,
-            streams: [
-                Target::input(&spawn.stdin, input).map_err(at(SpawnStage::Stdin))?,
-                Target::output(&spawn.stdout, false, output).map_err(at(SpawnStage::Stdout))?,
-                Target::output(&spawn.stderr, true, error).map_err(at(SpawnStage::Stderr))?,
-            ],
+            streams: match &terminal {
+                Some(_) => [Target::Inherited, Target::Inherited, Target::Inherited],
+                None => [
+                    Target::input(&spawn.stdin, input).map_err(at(SpawnStage::Stdin))?,
+                    Target::output(&spawn.stdout, owner, false, output)
+                        .map_err(at(SpawnStage::Stdout))?,
+                    Target::output(&spawn.stderr, owner, true, error)
+                        .map_err(at(SpawnStage::Stderr))?,
+                ],
+            },
             cgroup,
             detached: spawn.detached,
             expendable: spawn.container.is_some(),
             own_ends,
+            own_terminal,
+            terminal,
         })
     }
 }
@@ -137,7 +165,7 @@ impl Identity {
 }
 
 impl Target {
-    fn input(output: &Output, own: &mut Option<OwnedFd>) -> io::Result<Self> {
+    fn input(output: &Output, own: &mut Option<OwnEnd>) -> io::Result<Self> {
         match output {
             Output::Pipe => Self::pipe(true, own),
             Output::Null => Ok(Self::null()),
@@ -146,16 +174,22 @@ impl Target {
             }
             Output::Inherit => Ok(Self::Inherited),
             Output::SameAsStdout => Err(invalid("standard input cannot be standard output")),
+            Output::RawTerminal => Err(invalid("standard input is no terminal without a session")),
         }
     }
 
-    fn pipe(is_input: bool, own: &mut Option<OwnedFd>) -> io::Result<Self> {
+    fn pipe(is_input: bool, own: &mut Option<OwnEnd>) -> io::Result<Self> {
         let pair = Pair::new(is_input)?;
-        *own = Some(pair.own);
+        *own = Some(OwnEnd::Pipe(pair.own));
         Ok(Self::Pipe(pair.child))
     }
 
-    fn output(output: &Output, is_stderr: bool, own: &mut Option<OwnedFd>) -> io::Result<Self> {
+    fn output(
+        output: &Output,
+        owner: Option<u32>,
+        is_stderr: bool,
+        own: &mut Option<OwnEnd>,
+    ) -> io::Result<Self> {
         match output {
             Output::Pipe => Self::pipe(false, own),
             Output::Null => Ok(Self::null()),
@@ -167,6 +201,11 @@ impl Target {
             Output::Inherit => Ok(Self::Inherited),
             Output::SameAsStdout if is_stderr => Ok(Self::Stdout),
             Output::SameAsStdout => Err(invalid("standard output cannot be its own copy")),
+            Output::RawTerminal => {
+                let pair = terminal::Pair::raw(owner)?;
+                *own = Some(OwnEnd::Terminal(pair.own));
+                Ok(Self::Pipe(pair.child))
+            }
         }
     }
 
@@ -424,6 +463,10 @@ impl<'a> Prepared<'a> {
     }
 
     unsafe fn open_streams(&self) {
+        if let Some(terminal) = &self.plan.terminal {
+            // SAFETY: a descriptor of the plan; this child leads a session that has no terminal.
+            return unsafe { self.take_terminal(terminal.as_raw_fd()) };
+        }
         let places = [
             (libc::STDIN_FILENO, SpawnStage::Stdin),
             (libc::STDOUT_FILENO, SpawnStage::Stdout),
@@ -451,6 +494,20 @@ impl<'a> Prepared<'a> {
                             self.fail(stage);
                         }
                     }
+                }
+            }
+        }
+    }
+
+    unsafe fn take_terminal(&self, terminal: RawFd) {
+        // SAFETY: plain system calls on a descriptor of this child.
+        unsafe {
+            if libc::ioctl(terminal, libc::TIOCSCTTY, 0) == -1 {
+                self.fail(SpawnStage::Stdin);
+            }
+            for fd in [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO] {
+                if libc::dup2(terminal, fd) == -1 {
+                    self.fail(SpawnStage::Stdin);
                 }
             }
         }

@@ -18,6 +18,7 @@ mod pipe;
 mod process;
 mod procfs;
 mod spawner;
+mod terminal;
 mod tree;
 mod wait;
 
@@ -30,6 +31,7 @@ pub use local_time::local_now;
 pub use net::{Network, SocketListener, Stream};
 pub use openraft_rt_tokio::TokioRuntime;
 pub use process::Processes;
+pub use terminal::SystemTerminal;
 pub use wait::SystemChild;
 
 use std::sync::Arc;

@@ -6,8 +6,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use rustix::pipe::{PipeFlags, pipe_with};
+use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::unix::pipe::{Receiver, Sender};
+
+use crate::child::OwnEnd;
+use crate::terminal;
 
 /// The end of a pipe that a process reads from or writes to.
 #[derive(Debug)]
@@ -16,6 +20,8 @@ pub enum SystemPipe {
     Reader(Receiver),
     /// What the process reads.
     Writer(Sender),
+    /// The other end of its terminal.
+    Terminal(AsyncFd<OwnedFd>),
 }
 
 /// A fresh pipe: the process's end and the daemon's.
@@ -37,10 +43,11 @@ impl Pair {
 
 impl SystemPipe {
     /// The daemon's end, for the input or for an output of a process.
-    pub(crate) fn new(own: OwnedFd, is_input: bool) -> io::Result<Self> {
-        match is_input {
-            true => Sender::from_owned_fd(own).map(Self::Writer),
-            false => Receiver::from_owned_fd(own).map(Self::Reader),
+    pub(crate) fn new(own: OwnEnd, is_input: bool) -> io::Result<Self> {
+        match (own, is_input) {
+            (OwnEnd::Pipe(own), true) => Sender::from_owned_fd(own).map(Self::Writer),
+            (OwnEnd::Pipe(own), false) => Receiver::from_owned_fd(own).map(Self::Reader),
+            (OwnEnd::Terminal(own), _) => terminal::watched(own).map(Self::Terminal),
         }
     }
 }
@@ -57,6 +64,7 @@ impl AsyncRead for SystemPipe {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Reader(reader) => Pin::new(reader).poll_read(cx, buf),
+            Self::Terminal(end) => terminal::poll_read(end, cx, buf),
             Self::Writer(_) => Poll::Ready(Err(wrong_way())),
         }
     }
@@ -70,6 +78,7 @@ impl AsyncWrite for SystemPipe {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Writer(writer) => Pin::new(writer).poll_write(cx, bytes),
+            Self::Terminal(end) => terminal::poll_write(end, cx, bytes),
             Self::Reader(_) => Poll::Ready(Err(wrong_way())),
         }
     }
@@ -77,14 +86,14 @@ impl AsyncWrite for SystemPipe {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Writer(writer) => Pin::new(writer).poll_flush(cx),
-            Self::Reader(_) => Poll::Ready(Ok(())),
+            Self::Reader(_) | Self::Terminal(_) => Poll::Ready(Ok(())),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Writer(writer) => Pin::new(writer).poll_shutdown(cx),
-            Self::Reader(_) => Poll::Ready(Ok(())),
+            Self::Reader(_) | Self::Terminal(_) => Poll::Ready(Ok(())),
         }
     }
 }

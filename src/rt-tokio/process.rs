@@ -81,6 +81,7 @@ impl Proc for Processes {
         let in_fork = |source| SpawnError { stage: SpawnStage::Fork, source };
         let mut plan = self.plan(&spawn)?;
         let own_ends = std::mem::take(&mut plan.own_ends);
+        let own_terminal = plan.own_terminal.take();
         let mut forked = spawner::fork(plan).await.map_err(in_fork)?;
         let report = forked.report.take().expect("a fork comes with a report");
         let told = told(report).await.map_err(in_fork)?;
@@ -100,7 +101,7 @@ impl Proc for Processes {
             }
         });
         match told {
-            Ok(_) => child.with_pipes(own_ends).map_err(in_fork),
+            Ok(_) => child.with_ends(own_ends, own_terminal).map_err(in_fork),
             Err((stage, source)) => Err(SpawnError { stage, source }),
         }
     }

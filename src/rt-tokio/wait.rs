@@ -8,8 +8,10 @@ use flurm_rt::{Child, ExitStatus, Standard, Usage};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
+use crate::child::OwnEnd;
 use crate::pipe::SystemPipe;
 use crate::spawner;
+use crate::terminal::SystemTerminal;
 
 /// Stack of a thread that only waits.
 const WAIT_STACK_BYTES: usize = 128 << 10;
@@ -29,12 +31,13 @@ pub struct SystemChild {
     status: Option<watch::Receiver<Option<ExitStatus>>>,
     /// The daemon's ends of its standard streams.
     pipes: [Option<SystemPipe>; 3],
+    terminal: Option<SystemTerminal>,
 }
 
 impl SystemChild {
     /// A process that is nobody's child.
     pub(crate) fn detached(pid: u32) -> Self {
-        Self { pid, status: None, pipes: [None, None, None] }
+        Self { pid, status: None, pipes: [None, None, None], terminal: None }
     }
 
     /// A child that is collected from here on, whether or not anybody waits for it.
@@ -61,11 +64,21 @@ impl SystemChild {
             }
             Some(Err(_)) | None => collect_in_thread(pid, finish),
         }
-        Self { pid, status: Some(status), pipes: [None, None, None] }
+        Self { pid, status: Some(status), pipes: [None, None, None], terminal: None }
     }
 
-    /// The same with the daemon's ends of pipes.
-    pub(crate) fn with_pipes(mut self, ends: [Option<OwnedFd>; 3]) -> io::Result<Self> {
+    /// The same with the daemon's ends of pipes, or of a terminal.
+    pub(crate) fn with_ends(
+        mut self,
+        ends: [Option<OwnEnd>; 3],
+        terminal: Option<OwnedFd>,
+    ) -> io::Result<Self> {
+        if let Some(own) = terminal {
+            let (terminal, [input, output]) = SystemTerminal::split(own)?;
+            self.pipes = [Some(input), Some(output), None];
+            self.terminal = Some(terminal);
+            return Ok(self);
+        }
         for (at, end) in ends.into_iter().enumerate() {
             self.pipes[at] = end.map(|end| SystemPipe::new(end, at == 0)).transpose()?;
         }
@@ -75,6 +88,11 @@ impl SystemChild {
 
 impl Child for SystemChild {
     type Pipe = SystemPipe;
+    type Terminal = SystemTerminal;
+
+    fn take_terminal(&mut self) -> Option<SystemTerminal> {
+        self.terminal.take()
+    }
 
     fn take_pipe(&mut self, which: Standard) -> Option<SystemPipe> {
         let at = match which {

@@ -19,7 +19,7 @@ pub use openraft_rt::{
 };
 pub use process::{
     Child, Container, ExitStatus, Ident, Limit, Output, Proc, Spawn, SpawnError, SpawnStage,
-    Standard, Usage, User,
+    Standard, Terminal, Usage, User, Window,
 };
 
 use flurm_base::{Span, Time};

@@ -25,6 +25,9 @@ pub enum Output {
     Inherit,
     /// A fresh pipe, whose other end is had with [`Child::take_pipe`].
     Pipe,
+    /// The same as a terminal (stdout only), so that programs do not hold their output back. It
+    /// changes nothing of what is written, and controls nobody.
+    RawTerminal,
 }
 
 /// One of the three standard streams.
@@ -36,6 +39,21 @@ pub enum Standard {
     Output,
     /// Standard error.
     Error,
+}
+
+/// The size of a terminal, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Lines.
+    pub rows: u16,
+    /// Characters of a line.
+    pub columns: u16,
+}
+
+/// The daemon's hold on the terminal of a process.
+pub trait Terminal: Send + Sync + 'static {
+    /// Gives it another size, of which the processes before it are told by SIGWINCH.
+    fn resize(&self, window: Window) -> io::Result<()>;
 }
 
 /// One resource limit (soft), by its `RLIMIT_` name without the prefix, e.g. `NOFILE`.
@@ -72,6 +90,10 @@ pub struct Spawn {
     pub stdout: Output,
     /// Standard error.
     pub stderr: Output,
+    /// A fresh terminal in place of the three streams, which then are not looked at. It controls the
+    /// process and belongs to its user; [`Child::take_pipe`] gives the other end, for input and for
+    /// output.
+    pub terminal: Option<Window>,
     /// Container the process starts in, made by [`Proc::container`].
     pub container: Option<String>,
     /// True for a process that must outlive its parent: own session, not killed with the daemon,
@@ -160,9 +182,13 @@ pub struct Usage {
 pub trait Child: Send + 'static {
     /// The daemon's end of a pipe: to write to a process's input, or to read its output.
     type Pipe: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    /// The daemon's hold on a terminal.
+    type Terminal: Terminal;
 
     /// The other end of a stream that was started as [`Output::Pipe`], once. Dropping it closes it.
     fn take_pipe(&mut self, which: Standard) -> Option<Self::Pipe>;
+    /// The terminal that it was started with, once.
+    fn take_terminal(&mut self) -> Option<Self::Terminal>;
     /// Process id.
     fn pid(&self) -> u32;
     /// Waits for its end. Cancellation is harmless.

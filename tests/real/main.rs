@@ -14,6 +14,7 @@ mod dependencies;
 mod environment;
 mod failover;
 mod hostile;
+mod interactive;
 mod keys;
 mod licenses;
 mod nodes;

@@ -292,8 +292,21 @@ fn unsupported<T>() -> io::Result<T> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+pub(crate) enum NoTerminal {}
+
+impl flurm_rt::Terminal for NoTerminal {
+    fn resize(&self, _window: flurm_rt::Window) -> io::Result<()> {
+        unsupported()
+    }
+}
+
 impl Child for NoChild {
     type Pipe = tokio::io::Empty;
+    type Terminal = NoTerminal;
+
+    fn take_terminal(&mut self) -> Option<NoTerminal> {
+        None
+    }
 
     fn take_pipe(&mut self, _which: flurm_rt::Standard) -> Option<tokio::io::Empty> {
         None

@@ -84,6 +84,7 @@ pub(crate) fn shell(folder: &Folder, script: &str) -> Spawn {
         stdout: Output::File { path: "out".into(), append: false },
         stderr: Output::File { path: "err".into(), append: false },
         container: None,
+        terminal: None,
         detached: false,
     }
 }

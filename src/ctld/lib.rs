@@ -17,6 +17,8 @@ mod launch;
 mod license_view;
 mod node_update;
 mod node_view;
+mod options;
+mod options_table;
 mod outlook;
 mod partition_update;
 mod partition_view;
@@ -54,3 +56,5 @@ pub use will_run::Trial;
 
 #[cfg(test)]
 mod build_info_tests;
+#[cfg(test)]
+mod options_tests;

@@ -12,9 +12,10 @@ use flurm_model::{
     Requests, Sharing, Size, Streams, TaskSet, Warning,
 };
 use flurm_wire::records::JobDesc;
-use flurm_wire::{INFINITE, NO_VAL, NO_VAL16, NO_VAL64, Text, UnixTime};
+use flurm_wire::{Errno as WireErrno, INFINITE, NO_VAL, NO_VAL16, NO_VAL64, Text, UnixTime};
 
 use crate::identity::Identity;
+use crate::options::refuse_what_is_not_done;
 use crate::refused::Refused;
 
 /// Marks an amount of memory as per CPU (slurm.h, `MEM_PER_CPU`).
@@ -23,10 +24,6 @@ pub(crate) const MEM_PER_CPU: u64 = 0x8000_0000_0000_0000;
 pub(crate) const NICE_OFFSET: u32 = 0x8000_0000;
 const KILL_INV_DEP: u64 = 1 << 0;
 const NO_KILL_INV_DEP: u64 = 1 << 1;
-/// `--spread-job` among the job's flags (slurm.h).
-const SPREAD_JOB: u64 = 1 << 8;
-/// ESLURM_INVALID_GRES: what Slurm answers where no such generic resource is configured.
-const INVALID_GRES: u32 = 2072;
 /// ESLURM_JOB_SCRIPT_MISSING.
 const JOB_SCRIPT_MISSING: u32 = 2009;
 /// ESLURM_USER_ID_MISSING.
@@ -58,10 +55,6 @@ pub(crate) fn allocation_job(
     submitter: &Submitter<'_>,
 ) -> Result<JobSpec, Refused> {
     refuse_what_is_not_done(desc)?;
-    if desc.x11 != 0 {
-        let text = "--x11 is not supported by this controller";
-        return Err(Refused::because(Errno::NotSupported.number(), text));
-    }
     job(desc, submitter, None)
 }
 
@@ -125,7 +118,7 @@ fn job(
         requeue: flag(desc.requeue),
         kill_on_node_fail: flag(desc.kill_on_node_fail).unwrap_or(true),
         kill_on_invalid_dependency: kills_on_invalid_dependency(desc),
-        mail: Mail::default(),
+        mail: Mail { types: 0, user: text(&desc.mail_user) },
         warning: warning(desc),
         reboot: false,
         wait_all_nodes: flag(desc.wait_all_nodes),
@@ -169,51 +162,6 @@ fn array(desc: &JobDesc, size_max: u32) -> Result<Option<ArrayRequest>, Refused>
     Ok(Some(ArrayRequest { tasks, running_max: most.filter(|most| *most > 0), step }))
 }
 
-/// Requests that FLURM does not serve are refused, with Slurm's error where Slurm has one for a
-/// cluster that is not set up for the thing.
-fn refuse_what_is_not_done(desc: &JobDesc) -> Result<(), Refused> {
-    let asked = |value: &Option<Text>| value.as_ref().is_some_and(|text| !text.is_empty());
-    let gres = [
-        (&desc.tres_per_job, "--gpus"),
-        (&desc.tres_per_node, "--gres"),
-        (&desc.tres_per_socket, "--gpus-per-socket"),
-        (&desc.tres_per_task, "--gpus-per-task"),
-        (&desc.cpus_per_tres, "--cpus-per-gpu"),
-        (&desc.mem_per_tres, "--mem-per-gpu"),
-    ];
-    for (value, option) in gres {
-        if asked(value) {
-            let text = format!("{option}: no generic resources are configured");
-            return Err(Refused::because(INVALID_GRES, text));
-        }
-    }
-    let unsupported = [
-        (asked(&desc.burst_buffer), "--bb"),
-        (asked(&desc.container), "--container"),
-        (asked(&desc.container_id), "--container-id"),
-        (asked(&desc.clusters), "--clusters"),
-        (asked(&desc.batch_features), "--batch"),
-        (asked(&desc.mcs_label), "--mcs-label"),
-        (desc.crontab_entry.is_some(), "scrontab"),
-        (desc.reboot == 1, "--reboot"),
-        (asked(&desc.network), "--network"),
-        (desc.mail_type != NO_VAL16 && desc.mail_type != 0, "--mail-type"),
-        (desc.core_spec != NO_VAL16 && desc.core_spec != 0, "--core-spec"),
-        (number(desc.req_switch).is_some_and(|count| count > 0), "--switches"),
-        (asked(&desc.req_context), "--context"),
-        (given(desc.segment_size), "--segment"),
-        (given(desc.resv_port_cnt), "--resv-ports"),
-        (desc.bitflags & SPREAD_JOB != 0, "--spread-job"),
-    ];
-    for (asked, option) in unsupported {
-        if asked {
-            let text = format!("{option} is not supported by this controller");
-            return Err(Refused::because(Errno::NotSupported.number(), text));
-        }
-    }
-    Ok(())
-}
-
 /// sbatch does not say on which host it runs, but tells the job.
 fn submit_host(desc: &JobDesc) -> Option<String> {
     let entries = desc.environment.iter().filter_map(|entry| entry.split_once('='));
@@ -229,11 +177,6 @@ fn named_id(id: u32) -> Option<u32> {
 /// The user a submission is for: the one it names, else whoever sends it.
 pub fn owner_uid(desc: &JobDesc, sender: u32) -> u32 {
     named_id(desc.user_id).unwrap_or(sender)
-}
-
-/// A count that is neither left out nor zero.
-fn given(value: u16) -> bool {
-    value != NO_VAL16 && value != 0
 }
 
 /// For whom the job is. Only root and SlurmUser may submit for somebody else.
@@ -331,7 +274,7 @@ fn nice(desc: &JobDesc, submitter: &Submitter<'_>) -> Result<i32, Refused> {
     let Some(value) = number(desc.nice) else { return Ok(0) };
     let nice = i32::try_from(i64::from(value) - i64::from(NICE_OFFSET)).unwrap_or(0);
     if nice < 0 && !submitter.privileged {
-        return Err(Errno::AccessDenied.into());
+        return Err(Refused::plain(WireErrno::ESLURM_INVALID_NICE.0));
     }
     Ok(nice)
 }
@@ -378,6 +321,7 @@ fn requests(desc: &JobDesc) -> Requests {
         reservation: text(&desc.reservation),
         wckey: text(&desc.wckey),
         prefer: text(&desc.prefer),
+        cluster_features: text(&desc.cluster_features),
         dependency: text(&desc.dependency),
         extra: text(&desc.extra),
         tres_bind: text(&desc.tres_bind),

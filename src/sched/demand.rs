@@ -13,6 +13,9 @@ use flurm_model::{
 
 use crate::NodeView;
 
+/// `--use-min-nodes` among a job's flags (slurm.h).
+pub(crate) const USE_MIN_NODES: u64 = 1 << 9;
+
 /// What a job needs, in one partition.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Demand {
@@ -22,6 +25,9 @@ pub(crate) struct Demand {
     pub(crate) nodes_min: u32,
     /// Nodes, at most.
     pub(crate) nodes_max: u32,
+    /// Nodes that it takes if it can have them at once, within those limits: the most where a user
+    /// gives a range, as in Slurm.
+    pub(crate) nodes_wanted: u32,
     /// Nodes that must be among them.
     pub(crate) required: BTreeSet<NodeName>,
     /// Neighbours in the configuration's order only.
@@ -80,10 +86,14 @@ impl Demand {
         let by_cpus = size.cpus_min.div_ceil(cpus_per_unit);
         let units = if size.overcommit { tasks } else { tasks.max(by_cpus) };
         let nodes_min = size.nodes_min.max(conf.nodes_min).max(constraint.nodes_counted()).max(1);
+        let units = units.max(nodes_min);
+        let nodes_max = size.nodes_max.unwrap_or(u32::MAX).min(conf.nodes_max.or(u32::MAX));
+        let ranges = size.nodes_max.is_some() && spec.requests.bitflags & USE_MIN_NODES == 0;
         Self {
-            units: units.max(nodes_min),
+            units,
             nodes_min,
-            nodes_max: size.nodes_max.unwrap_or(u32::MAX).min(conf.nodes_max.or(u32::MAX)),
+            nodes_max,
+            nodes_wanted: if ranges { nodes_max.min(units).max(nodes_min) } else { nodes_min },
             required: spec.nodes_required.iter().cloned().collect(),
             contiguous: spec.contiguous,
             excluded: spec.nodes_excluded.iter().cloned().collect(),

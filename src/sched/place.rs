@@ -38,11 +38,12 @@ pub(crate) fn place(
         if !named
             && heavier
             && let Some(chosen) = choose(demand, &rooms)
+            && chosen.len() >= demand.nodes_wanted as usize
         {
             return Some(distribute(demand, nodes, chosen));
         }
         // Lighter nodes together did not suffice, and no set has fewer nodes than one.
-        if !named && demand.nodes_min == 1 && room.units >= demand.units {
+        if !named && demand.nodes_wanted == 1 && room.units >= demand.units {
             return Some(distribute(demand, nodes, vec![room]));
         }
         rooms.push(room);
@@ -110,14 +111,16 @@ fn choose_named(demand: &Demand, rooms: &[Room]) -> Option<Vec<Room>> {
         end += rooms[end..].iter().take_while(|room| room.weight == weight).count();
         let later = rooms[end..].iter().filter(|room| room.required);
         let at_hand: Vec<Room> = rooms[..end].iter().chain(later).copied().collect();
-        if let Some(chosen) = choose(demand, &at_hand) {
+        if let Some(chosen) = choose(demand, &at_hand)
+            && (chosen.len() >= demand.nodes_wanted as usize || end == rooms.len())
+        {
             return Some(chosen);
         }
     }
     None
 }
 
-/// As few of the rooms as suffice; all required ones among them.
+/// As few of the rooms as suffice, or as many as are wanted; all required ones among them.
 fn choose(demand: &Demand, rooms: &[Room]) -> Option<Vec<Room>> {
     let must: Vec<Room> = rooms.iter().filter(|room| room.required).copied().collect();
     let free: Vec<Room> = rooms.iter().filter(|room| !room.required).copied().collect();
@@ -138,6 +141,8 @@ fn choose(demand: &Demand, rooms: &[Room]) -> Option<Vec<Room>> {
         total += u64::from(roomy[extra].units);
         extra += 1;
     }
+    let wanted = (demand.nodes_wanted as usize).saturating_sub(must.len());
+    extra = extra.max(wanted.min(most));
     if must.is_empty() && extra == 1 {
         let enough = |room: &&Room| room.units >= demand.units;
         return rooms.iter().find(enough).map(|room| vec![*room]);
@@ -157,6 +162,12 @@ fn neighbours(demand: &Demand, rooms: &[Room]) -> Option<Vec<Room>> {
     }
     let mut sorted = rooms.to_vec();
     sorted.sort_by_key(|room| room.at);
+    let run = run_of(demand, &sorted, demand.nodes_wanted);
+    run.or_else(|| run_of(demand, &sorted, demand.nodes_min))
+}
+
+/// The first run of at least so many neighbours that suffices.
+fn run_of(demand: &Demand, sorted: &[Room], least: u32) -> Option<Vec<Room>> {
     let must = sorted.iter().filter(|room| room.required).count();
     for start in 0..sorted.len() {
         let mut run: Vec<Room> = Vec::new();
@@ -168,7 +179,7 @@ fn neighbours(demand: &Demand, rooms: &[Room]) -> Option<Vec<Room>> {
             run.push(*room);
             let has_all = run.iter().filter(|room| room.required).count() == must;
             let enough = units_of(&run) >= u64::from(demand.units);
-            if has_all && enough && run.len() >= demand.nodes_min as usize {
+            if has_all && enough && run.len() >= least as usize {
                 return Some(run);
             }
         }

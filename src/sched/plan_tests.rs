@@ -132,11 +132,24 @@ fn a_job_of_several_partitions_takes_the_first_with_room() {
 }
 
 #[test]
-fn a_node_count_range_takes_as_few_nodes_as_suffice() {
+fn a_node_count_range_takes_as_many_nodes_as_it_may_unless_few_are_preferred() {
+    let few = crate::demand::USE_MIN_NODES;
+    for (flags, wanted) in [(0, "1=n1:2 n2:2, 2=Resources"), (few, "1=n3:4, 2=n1:1 n2:1")] {
+        let mut s = cluster(&[2, 2, 4]);
+        add_job(&mut s, 4, |_, spec| {
+            (spec.size.nodes_max, spec.requests.bitflags) = (Some(2), flags);
+        });
+        add_job(&mut s, 2, |_, spec| (spec.size.nodes_min, spec.size.nodes_max) = (2, Some(2)));
+        assert_eq!(line(&s), wanted);
+    }
+}
+
+#[test]
+fn a_node_count_range_takes_what_there_is() {
     let mut s = cluster(&[2, 2, 4]);
-    add_job(&mut s, 4, |_, spec| spec.size.nodes_max = Some(2));
-    add_job(&mut s, 2, |_, spec| (spec.size.nodes_min, spec.size.nodes_max) = (2, Some(2)));
-    assert_eq!(line(&s), "1=n3:4, 2=n1:1 n2:1");
+    (s.nodes[1].cpus_used, s.nodes[1].jobs) = (2, 1);
+    add_job(&mut s, 4, |_, spec| (spec.size.nodes_min, spec.size.nodes_max) = (1, Some(3)));
+    assert_eq!(line(&s), "1=n1:2 n3:2");
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod options;
 mod ownership;
 mod releases;
 mod reservations;
+mod shapes;
 mod slurm_auth;
 mod steps;
 mod submission;

@@ -69,6 +69,7 @@ fn job(number: u32, dice: &mut Dice) -> JobView {
         attempt: AttemptId(u64::from(number)),
         spec: Arc::new(JobSpec { size, ..JobSpec::default() }),
         priority: 10_000_000 - number,
+        priorities: Vec::new(),
         submit: NOW,
         hold: Hold::None,
         partitions: vec![PartitionName::from("main")],

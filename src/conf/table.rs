@@ -28,6 +28,15 @@ const CONSUMABLES: &[&str] = &[
 const JWT_OPTIONS: &[&str] =
     &["disable_token_creation", "jwks", "jwt_key", "max_token_lifespan", "userclaimfield"];
 
+/// What FLURM does of `PriorityFlags`.
+const PRIORITY_FLAGS_HONOURED: &[&str] = &[
+    "ACCRUE_ALWAYS",
+    "CALCULATE_RUNNING",
+    "NO_NORMAL_PART",
+    "NO_NORMAL_TRES",
+    "SMALL_RELATIVE_TO_TIME",
+];
+
 /// How connections are made and believed. The two `block_` options are always on.
 const COMMUNICATION: &[&str] =
     &["block_null_hash", "block_zero_hash", "NoCtldInAddrAny", "NoInAddrAny"];
@@ -175,23 +184,23 @@ pub const GLOBAL: &[Key] = &[
     key("PreemptMode", Flags(words::PREEMPT_MODES)).default("OFF"),
     key("PreemptParameters", Text).since(V23_02),
     key("PreemptType", Text),
-    key("PriorityCalcPeriod", Time).default("5"),
+    key("PriorityCalcPeriod", Time).default("5").honoured(),
     key("PriorityDecayHalfLife", Time).default("7-0"),
-    key("PriorityFavorSmall", Flag).default("no"),
-    key("PriorityFlags", LooseFlags(words::PRIORITY_FLAGS)),
-    key("PriorityMaxAge", Time).default("7-0"),
+    key("PriorityFavorSmall", Flag).default("no").honoured(),
+    key("PriorityFlags", LooseFlags(words::PRIORITY_FLAGS)).partly(PRIORITY_FLAGS_HONOURED),
+    key("PriorityMaxAge", Time).default("7-0").honoured(),
     key("PriorityParameters", Text),
     key("PrioritySiteFactorParameters", Text),
     key("PrioritySiteFactorPlugin", Text),
-    key("PriorityType", Text).default("priority/multifactor"),
+    key("PriorityType", Text).default("priority/multifactor").honoured(),
     key("PriorityUsageResetPeriod", OneOf(words::RESET_PERIODS)).default("NONE"),
-    key("PriorityWeightAge", U32).default("0"),
+    key("PriorityWeightAge", U32).default("0").honoured(),
     key("PriorityWeightAssoc", U32).default("0"),
     key("PriorityWeightFairshare", U32).default("0"),
-    key("PriorityWeightJobSize", U32).default("0"),
-    key("PriorityWeightPartition", U32).default("0"),
+    key("PriorityWeightJobSize", U32).default("0").honoured(),
+    key("PriorityWeightPartition", U32).default("0").honoured(),
     key("PriorityWeightQOS", U32).default("0"),
-    key("PriorityWeightTRES", Text),
+    key("PriorityWeightTRES", Text).honoured(),
     key("PrivateData", LooseFlags(words::PRIVATE_DATA)).default("none").honoured(),
     key("ProctrackType", Text).default("proctrack/cgroup"),
     key("Prolog", Each),
@@ -371,7 +380,7 @@ pub const PARTITION: &[Key] = &[
     key("PowerDownOnIdle", Flag).default("no").since(V23_02),
     key("PreemptMode", Flags(words::PREEMPT_MODES)),
     key("Priority", U16),
-    key("PriorityJobFactor", U16).default("1"),
+    key("PriorityJobFactor", U16).default("1").honoured(),
     key("PriorityTier", U16).default("1").honoured(),
     key("QOS", Text),
     key("ReqResv", Flag).default("no").honoured(),

@@ -1,9 +1,11 @@
 //! The configuration files' view of a cluster becomes the replicated state's.
 
+use flurm_base::Span;
 use flurm_conf::{Conf, Limit as ConfLimit, Memory as ConfMemory, NodeState, Sharing};
 use flurm_model::{
-    Config, EnforcePartLimits, InitialState, Limit, Memory, NodeConf, NodeName, OverSubscribe,
-    PartitionConf, PartitionName, PartitionState, ReturnToService, Select, SelectUnit, Settings,
+    Config, EnforcePartLimits, InitialState, Limit, Memory, Multifactor, NodeConf, NodeName,
+    OverSubscribe, PartitionConf, PartitionName, PartitionState, ReturnToService, Select,
+    SelectUnit, Settings, priority_flags,
 };
 
 // `SelectTypeParameters` as bits (slurm.h, `select_type_plugin_info` and `CR_*`).
@@ -36,6 +38,7 @@ fn settings(conf: &Conf, slurm_uid: u32) -> Settings {
         licenses: conf.licenses.clone(),
         user_top: conf.scheduler_parameters.has("enable_user_top"),
         jobs_planned_max: jobs_planned_max(conf),
+        priority: multifactor(conf),
         array_tasks_max: conf
             .scheduler_parameters
             .number("max_array_tasks")
@@ -69,6 +72,52 @@ fn jobs_planned_max(conf: &Conf) -> u32 {
     }
     let told = conf.scheduler_parameters.number("bf_max_job_test");
     told.map_or(TESTED, |most| u32::try_from(most).unwrap_or(u32::MAX)).max(1)
+}
+
+/// How jobs are weighed. Without `PriorityType` they are as soon as something has a weight: the default
+/// is `priority/multifactor` since 23.11 and `priority/basic` before, and without weights both serve
+/// jobs in their order.
+fn multifactor(conf: &Conf) -> Option<Multifactor> {
+    let number = |key: &str| conf.number(key).unwrap_or(0);
+    let small = |key: &str| u32::try_from(number(key)).unwrap_or(u32::MAX);
+    let seconds = |key: &str| Span::secs(number(key));
+    // PRIORITY_FLAGS_FAIR_TREE is a default that NO_FAIR_TREE takes away (slurm.conf(5)).
+    let words = conf.text("PriorityFlags").to_ascii_uppercase();
+    let levels = words.split(',').any(|word| word == "NO_FAIR_TREE" || word == "DEPTH_OBLIVIOUS");
+    let tree = if levels { 0 } else { priority_flags::FAIR_TREE };
+    let rules = Multifactor {
+        age: small("PriorityWeightAge"),
+        assoc: small("PriorityWeightAssoc"),
+        fairshare: small("PriorityWeightFairshare"),
+        size: small("PriorityWeightJobSize"),
+        partition: small("PriorityWeightPartition"),
+        qos: small("PriorityWeightQOS"),
+        tres: weights(conf.text("PriorityWeightTRES")),
+        age_max: seconds("PriorityMaxAge"),
+        half_life: seconds("PriorityDecayHalfLife"),
+        period: seconds("PriorityCalcPeriod").max(Span::secs(1)),
+        favors_small: number("PriorityFavorSmall") == 1,
+        dampening: u16::try_from(number("FairShareDampeningFactor")).unwrap_or(u16::MAX).max(1),
+        flags: u16::try_from(number("PriorityFlags")).unwrap_or(0) | tree,
+    };
+    let parts = [rules.age, rules.assoc, rules.fairshare, rules.size, rules.partition, rules.qos];
+    let has_weight = parts.iter().any(|weight| *weight > 0) || !rules.tres.is_empty();
+    let wanted = match conf.is_set("PriorityType") {
+        true => conf.priority_type.ends_with("multifactor"),
+        false => has_weight,
+    };
+    wanted.then_some(rules)
+}
+
+/// `CPU=1000,Mem=0.25,GRES/gpu=3000`: names in lower case and weights in thousandths. What is not
+/// such a pair has no weight.
+fn weights(text: &str) -> Vec<(String, u64)> {
+    let pair = |part: &str| {
+        let (name, weight) = part.split_once('=')?;
+        let weight: f64 = weight.trim().parse().ok()?;
+        Some((name.trim().to_ascii_lowercase(), (weight * 1_000.0).round() as u64))
+    };
+    text.split(',').filter_map(pair).collect()
 }
 
 fn select(conf: &Conf) -> Select {

@@ -90,7 +90,7 @@ impl Tables<'_> {
         match (job.hold, job.base) {
             // Slurm keeps the one that was suspended by hand from going on by itself.
             (Hold::None, JobBase::Suspended) => 0,
-            (Hold::None, _) => job.priority,
+            (Hold::None, _) => self.weigher().priority(job),
             (Hold::User | Hold::Admin, _) => 0,
         }
     }

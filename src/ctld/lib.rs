@@ -22,6 +22,7 @@ mod options_table;
 mod outlook;
 mod partition_update;
 mod partition_view;
+mod priority_view;
 mod refused;
 mod requests;
 mod reservation;

@@ -264,6 +264,10 @@ fn decide_of_operators(
     let asker = request.identity;
     let answer = match request.message {
         Message::RequestJobWillRun(desc) => crate::will_run::decide(request, desc, cluster, now)?,
+        Message::RequestPriorityFactors(ask) => {
+            let sight = Sight::new(cluster, asker, request.private_data);
+            Answer::Reply(tables().priorities(ask, sight))
+        }
         Message::RequestTopJob(ask) => crate::top::answer(asker, ask, cluster, now)?,
         Message::RequestSuspend(ask) => crate::suspend::answer(asker, ask, cluster, now)?,
         Message::RequestReservationInfo(_) => Answer::Reply(tables().reservations()),

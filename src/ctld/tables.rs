@@ -1,9 +1,10 @@
 //! What all views need of the cluster: where each node stands in the listing of nodes.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use flurm_base::{Time, hostlist};
-use flurm_model::{Cluster, Memory, NodeName};
+use flurm_model::{Cluster, Memory, NodeName, Weigher};
 use flurm_wire::{Bits, INFINITE, NO_VAL, Release, UnixTime};
 
 use crate::Outlook;
@@ -19,6 +20,7 @@ pub struct Tables<'a> {
     pub(crate) outlook: Option<&'a Outlook>,
     /// The release of the peer that reads them.
     pub(crate) release: Release,
+    weigher: OnceCell<Weigher<'a>>,
 }
 
 impl<'a> Tables<'a> {
@@ -26,7 +28,8 @@ impl<'a> Tables<'a> {
     pub fn new(cluster: &'a Cluster, now: Time) -> Self {
         let names = cluster.nodes().map(|node| node.conf.name.as_str());
         let positions = names.zip(0u32..).collect();
-        Self { cluster, now, positions, outlook: None, release: Release::NEWEST }
+        let (outlook, weigher) = (None, OnceCell::new());
+        Self { cluster, now, positions, outlook, release: Release::NEWEST, weigher }
     }
 
     /// The same for a reader of this protocol number; of an unknown one the newest is assumed.
@@ -39,6 +42,11 @@ impl<'a> Tables<'a> {
     pub(crate) fn expecting(mut self, outlook: &'a Outlook) -> Self {
         self.outlook = Some(outlook);
         self
+    }
+
+    /// What tells jobs' priorities.
+    pub(crate) fn weigher(&self) -> &Weigher<'a> {
+        self.weigher.get_or_init(|| Weigher::new(self.cluster, self.now))
     }
 
     /// Nodes as a bitmap over the listing of nodes; names that are not listed are left out.

@@ -169,7 +169,11 @@ async fn plan<E: Env>(
             let plan = flurm_sched::plan(&snapshot);
             let command = plan.command(now);
             controller.expect(outlook(now, plan));
-            (command, replica.cluster().begin_next(now))
+            let cluster = replica.cluster();
+            let period = cluster.settings().priority.as_ref().map(|rules| now + rules.period);
+            // Waiting changes the order of those that wait.
+            let weighed = period.filter(|_| cluster.pending_count() > 0);
+            (command, cluster.begin_next(now).into_iter().chain(weighed).min())
         };
         planned = Some(Planned { version, again_at });
         let Some(command) = command else {

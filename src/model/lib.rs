@@ -22,6 +22,7 @@ mod index;
 mod job;
 mod license;
 mod life;
+mod multifactor;
 mod names;
 mod node;
 mod node_life;
@@ -57,6 +58,7 @@ pub use job::{
     Allocation, EndCause, Hold, Job, JobBase, JobFlags, Launch, Share, ShareState, SignalRequest,
 };
 pub use license::{License, choose as choose_licenses};
+pub use multifactor::{Factors, Multifactor, Weigher, priority_flags};
 pub use names::{NodeName, PartitionName};
 pub use node::{InitialState, Node, NodeBase, NodeConf, NodeFacts, NodeFlags, NodeUse};
 pub use orders::Order;
@@ -84,6 +86,8 @@ mod job_tests;
 mod kit;
 #[cfg(test)]
 mod license_tests;
+#[cfg(test)]
+mod multifactor_tests;
 #[cfg(test)]
 mod node_tests;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use flurm_base::Span;
 use serde::{Deserialize, Serialize};
 
-use crate::{Limit, Memory, NodeConf, PartitionConf};
+use crate::{Limit, Memory, Multifactor, NodeConf, PartitionConf};
 
 /// `EnforcePartLimits`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +104,10 @@ pub struct Settings {
     /// Zero under `SchedulerType=sched/builtin`: jobs start in their order only.
     #[serde(deserialize_with = "crate::codec::since::<10, _, _>")]
     pub jobs_planned_max: u32,
+    /// How jobs are weighed; `None` under `PriorityType=priority/basic`: each one comes after those
+    /// before it.
+    #[serde(deserialize_with = "crate::codec::since::<11, _, _>")]
+    pub priority: Option<Multifactor>,
 }
 
 impl Settings {
@@ -140,6 +144,7 @@ impl Default for Settings {
             user_top: false,
             licenses: Vec::new(),
             jobs_planned_max: 0,
+            priority: None,
         }
     }
 }

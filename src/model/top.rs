@@ -1,5 +1,7 @@
 //! `scontrol top`: a user's jobs trade places in the queue.
 
+use std::collections::BTreeMap;
+
 use flurm_base::{JobId, Time};
 
 use crate::apply::{Events, Outcome};
@@ -28,10 +30,14 @@ impl Cluster {
             mine && job.base == JobBase::Pending && job.priority > 1 && !jobs.contains(&job.id)
         };
         let mut others: Vec<&Job> = self.jobs.values().filter(beside).collect();
-        others.sort_by_key(|job| (std::cmp::Reverse(job.priority), job.submit));
+        let weigher = crate::Weigher::new(self, at);
+        let named = jobs.iter().map(|id| &self.jobs[id]).chain(others.iter().copied());
+        let before: BTreeMap<JobId, u32> =
+            named.map(|job| (job.id, weigher.priority(job))).collect();
+        others.sort_by_key(|job| (std::cmp::Reverse(before[&job.id]), job.submit));
         let others: Vec<JobId> = others.into_iter().map(|job| job.id).collect();
         let all = jobs.iter().chain(&others);
-        let mut priorities: Vec<u32> = all.map(|id| self.jobs[id].priority).collect();
+        let mut priorities: Vec<u32> = all.map(|id| before[id]).collect();
         priorities.sort_unstable_by(|one, other| other.cmp(one));
         let mut last = None;
         let mut owed: i64 = 0;
@@ -40,14 +46,14 @@ impl Cluster {
             let next = again.map_or(highest, |last| last - 1);
             last = Some(next);
             let job = &self.jobs[id];
-            let nice = i64::from(job.spec.nice).min(i64::from(next) - i64::from(job.priority));
+            let nice = i64::from(job.spec.nice).min(i64::from(next) - i64::from(before[id]));
             owed += nice;
             self.move_in_queue(at, *id, next, -nice, events);
         }
         let mut last = i64::from(last.expect("at least one job was given a priority"));
         for (nth, id) in others.iter().enumerate() {
             let left = i64::try_from(others.len() - nth).unwrap_or(i64::MAX);
-            let priority = i64::from(self.jobs[id].priority);
+            let priority = i64::from(before[id]);
             let next = (priority - owed / left).min(last - 1).max(1);
             // Slurm lets them share a priority; here each keeps its place.
             last = next;

@@ -122,7 +122,7 @@ impl Cluster {
         if changes.deadline.is_some_and(|deadline| deadline < at) {
             return Err(Refusal::from(Errno::InvalidTimeValue));
         }
-        self.check_priority(job, by, changes.priority)
+        self.check_priority(at, job, by, changes.priority)
     }
 
     /// A job's user may lower its limit, and raise it while it waits as far as the partition goes.
@@ -134,6 +134,7 @@ impl Cluster {
 
     fn check_priority(
         &self,
+        at: Time,
         job: &Job,
         by: Actor,
         change: Option<PriorityChange>,
@@ -158,7 +159,8 @@ impl Cluster {
                 if job.hold != Hold::None {
                     return Err(Refusal::from(Errno::JobHeld));
                 }
-                let lowers = priority <= job.priority && priority > 0;
+                let present = crate::Weigher::new(self, at).priority(job);
+                let lowers = priority <= present && priority > 0;
                 if by.privileged || lowers {
                     return Ok(());
                 }

@@ -77,6 +77,7 @@ fn view_of(spec: &JobSpec, partitions: &[PartitionName], now: Time) -> JobView {
         attempt: flurm_base::AttemptId(0),
         spec: std::sync::Arc::new(spec.clone()),
         priority: 0,
+        priorities: Vec::new(),
         submit: now,
         hold: flurm_model::Hold::None,
         partitions: partitions.to_vec(),

@@ -80,6 +80,7 @@ pub(crate) fn add_job(
         attempt: AttemptId(u64::from(number)),
         spec: Arc::new(JobSpec::default()),
         priority: 1_000_000 - number,
+        priorities: Vec::new(),
         submit: NOW,
         hold: Hold::None,
         partitions: vec![PartitionName::from("main")],

@@ -145,19 +145,23 @@ fn never(demand: &Demand, snapshot: &Snapshot, partition: &PartitionView) -> Ref
 fn queue(snapshot: &Snapshot) -> Vec<(&JobView, &PartitionView)> {
     let by_name: BTreeMap<&str, &PartitionView> =
         snapshot.partitions.iter().map(|view| (view.conf.name.as_str(), view)).collect();
-    let mut entries: Vec<(&JobView, &PartitionView)> = Vec::with_capacity(snapshot.pending.len());
+    let mut entries: Vec<(u32, &JobView, &PartitionView)> =
+        Vec::with_capacity(snapshot.pending.len());
     for job in &snapshot.pending {
-        let known = job.partitions.iter().filter_map(|name| by_name.get(name.as_str()));
-        entries.extend(known.map(|partition| (job, *partition)));
+        for (nth, name) in job.partitions.iter().enumerate() {
+            let Some(partition) = by_name.get(name.as_str()) else { continue };
+            let priority = job.priorities.get(nth).copied().unwrap_or(job.priority);
+            entries.push((priority, job, partition));
+        }
     }
-    entries.sort_by_key(|(job, partition)| {
+    entries.sort_by_key(|(priority, job, partition)| {
         let tier = Reverse(partition.conf.priority_tier);
-        (tier, Reverse(job.priority), job.submit, job.id)
+        (tier, Reverse(*priority), job.submit, job.id)
     });
     if flurm_base::planted::is("sched_serves_the_newest_first") {
         entries.reverse();
     }
-    entries
+    entries.into_iter().map(|(_, job, partition)| (job, partition)).collect()
 }
 
 /// Those of some nodes that reservations leave to a job.

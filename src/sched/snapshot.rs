@@ -1,12 +1,13 @@
 //! What the planner sees of a cluster: a copy that does not change under it.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flurm_base::{AttemptId, JobId, Span, Time};
 use flurm_model::{
     Cluster, Hold, Job, JobSpec, Limit, Node, NodeName, PartitionConf, PartitionName, Reason,
-    Select, ShareState,
+    Select, ShareState, Weigher,
 };
 
 /// A node's room.
@@ -79,6 +80,8 @@ pub struct JobView {
     pub spec: Arc<JobSpec>,
     /// Its priority.
     pub priority: u32,
+    /// Its priority in each of `partitions`; empty where they are all the same.
+    pub priorities: Vec<u32>,
     /// When it was submitted.
     pub submit: Time,
     /// Who holds it.
@@ -142,7 +145,12 @@ pub struct Snapshot {
 impl Snapshot {
     /// Copies what matters out of a cluster.
     pub fn of(cluster: &Cluster, now: Time) -> Self {
-        let pending = cluster.pending().map(|job| job_view(cluster, job, now)).collect();
+        let weigher = Weigher::new(cluster, now);
+        let mut pending: Vec<JobView> =
+            cluster.pending().map(|job| job_view(cluster, &weigher, job, now)).collect();
+        if weigher.rules().is_some() {
+            pending.sort_by_key(|job| (Reverse(job.priority), job.submit, job.id));
+        }
         let hardware = Self::hardware(cluster, now);
         let leaves = if hardware.planned_max > 0 { leaves(cluster, now) } else { Vec::new() };
         let reservations = cluster.reservations().cloned().collect();
@@ -244,12 +252,15 @@ fn leaves(cluster: &Cluster, now: Time) -> Vec<Leave> {
     leaves
 }
 
-fn job_view(cluster: &Cluster, job: &Job, now: Time) -> JobView {
+fn job_view(cluster: &Cluster, weigher: &Weigher<'_>, job: &Job, now: Time) -> JobView {
+    let each = || job.partitions.iter().map(|partition| weigher.priority_in(job, partition));
+    let differ = job.partitions.len() > 1 && weigher.rules().is_some();
     JobView {
         id: job.id,
         attempt: job.attempt,
         spec: Arc::clone(&job.spec),
-        priority: job.priority,
+        priority: weigher.priority(job),
+        priorities: if differ { each().collect() } else { Vec::new() },
         submit: job.submit,
         hold: job.hold,
         partitions: job.partitions.clone(),

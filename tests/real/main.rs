@@ -20,6 +20,7 @@ mod licenses;
 mod nodes;
 mod options;
 mod ownership;
+mod priority;
 mod releases;
 mod reservations;
 mod shapes;

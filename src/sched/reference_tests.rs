@@ -110,13 +110,25 @@ fn spreads(spec: &JobSpec, nodes: &[&NodeView], tasks: u32) -> bool {
     }
 }
 
-/// Lighter nodes would not have sufficed, and fewer as light would not either.
+/// Lighter nodes would not have sufficed, and fewer as light would not either; of a range, more
+/// could not be had.
 fn judge_choice(nodes: &[NodeView], plan: &Plan, job: &JobView) {
     let start = plan.starts.iter().find(|start| start.job == job.id).expect("it starts");
     let of = |name: &NodeName| nodes.iter().find(|node| node.name == *name).expect("a real node");
     let weights = start.placements.iter().map(|part| of(&part.node).weight);
     let heaviest = weights.max().expect("some node");
     let count = start.placements.len() as u32;
+    let tasks = job.spec.size.tasks.unwrap_or(1);
+    if let Some(most) = job.spec.size.nodes_max.map(|most| most.min(tasks)) {
+        let mut spec = (*job.spec).clone();
+        spec.size.nodes_min = spec.size.nodes_min.max(most.min(count + 1));
+        let wanted = spec.size.nodes_min;
+        let more = wanted > count && could_start_on(&spec, nodes, u32::MAX, wanted);
+        assert!(!more, "{wanted} nodes could be had");
+        let lighter = count >= wanted && could_start_on(&spec, nodes, heaviest - 1, u32::MAX);
+        assert!(!lighter, "lighter nodes suffice");
+        return;
+    }
     assert!(!could_start_on(&job.spec, nodes, heaviest - 1, u32::MAX), "lighter nodes suffice");
     assert!(!could_start_on(&job.spec, nodes, heaviest, count - 1), "fewer nodes suffice");
 }

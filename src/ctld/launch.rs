@@ -128,6 +128,7 @@ impl Tables<'_> {
             job_end_time: unix(end_time(job)),
             job_partition: PartitionAndSwitch::from(job.partition.as_str()),
             job_qos: spec.qos.clone(),
+            job_reservation: spec.requests.reservation.clone(),
             job_restart_cnt: job.restarts,
             job_start_time: unix(job.start),
             job_std_err: spec.streams.std_err.clone(),

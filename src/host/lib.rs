@@ -26,6 +26,7 @@ pub mod munge;
 pub mod node;
 mod node_attempts;
 mod node_programs;
+mod node_prolog;
 mod node_register;
 mod node_serve;
 mod node_steps;
@@ -46,6 +47,7 @@ mod step_run;
 pub mod stepd;
 mod stepd_socket;
 mod task;
+mod task_programs;
 mod token_request;
 
 pub use auth_settings::{Own, Role};

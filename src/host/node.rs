@@ -4,6 +4,7 @@
 //! What it must not forget is in its spool before it acts. It may die at any time: the step daemons
 //! live on, and the next node daemon finds them again.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -60,6 +61,10 @@ struct Inner<E: Env> {
     saving: SaveLock<E>,
     registrar: Registrar,
     bell: Bell,
+    /// One prolog of an attempt at a time.
+    prologs: Mutex<BTreeMap<(JobId, AttemptId), Arc<SaveLock<E>>>>,
+    /// Held while a program of the site runs, where they run one at a time.
+    one_program: SaveLock<E>,
 }
 
 impl<E: Env> Clone for NodeDaemon<E> {
@@ -92,6 +97,8 @@ pub async fn run<E: Env>(
             saving: AsyncMutex::new(()),
             registrar: Registrar::default(),
             bell: options.bell,
+            prologs: Mutex::new(BTreeMap::new()),
+            one_program: AsyncMutex::new(()),
         }),
     };
     daemon.save_ledger().await?;
@@ -224,6 +231,23 @@ impl<E: Env> NodeDaemon<E> {
     /// Registration with the controllers.
     pub(crate) fn registrar(&self) -> &Registrar {
         &self.inner.registrar
+    }
+
+    /// Held while the prolog of an attempt runs.
+    pub(crate) fn prolog_turn(&self, job: JobId, attempt: AttemptId) -> Arc<SaveLock<E>> {
+        let mut prologs = self.inner.prologs.lock().unwrap_or_else(PoisonError::into_inner);
+        prologs.entry((job, attempt)).or_insert_with(|| Arc::new(AsyncMutex::new(()))).clone()
+    }
+
+    /// Nobody waits for the prolog of an attempt any more.
+    pub(crate) fn forget_prolog(&self, job: JobId, attempt: AttemptId) {
+        let mut prologs = self.inner.prologs.lock().unwrap_or_else(PoisonError::into_inner);
+        prologs.remove(&(job, attempt));
+    }
+
+    /// Held while a program of the site runs, where they run one at a time.
+    pub(crate) fn one_program(&self) -> &SaveLock<E> {
+        &self.inner.one_program
     }
 
     /// The ledger. Must not be held across an await.

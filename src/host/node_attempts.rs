@@ -7,6 +7,7 @@ use flurm_base::knob::Knob;
 use flurm_base::{AttemptId, JobId, Span};
 use flurm_node::batch::{BatchEnd, BatchOrder};
 use flurm_node::ledger::Phase;
+use flurm_node::programs::Ended;
 use flurm_rt::{Addr, AsyncRuntime, Clock, Container, Env, Fs, Net, Output, Proc, Spawn};
 use flurm_wire::messages::EpilogComplete;
 use flurm_wire::{Errno, JobRef, Message, NO_VAL, StepId};
@@ -14,6 +15,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::keyring::KeyFiles;
 use crate::node::NodeDaemon;
+use crate::node_prolog;
 use crate::report::{report_end, tell_until_answered};
 use crate::spool::{AttemptFolder, RECORD_MAX, Spool, container_name, step_container};
 use crate::task::detach;
@@ -192,6 +194,8 @@ pub(crate) async fn recover<E: Env>(daemon: &NodeDaemon<E>) -> Result<(), String
         tracing::info!(job = job.0, "found attempt {attempt} of an earlier run");
         for part in parts(daemon, job, attempt).await {
             match part.step {
+                None if phase == Phase::Launched
+                    && node_prolog::resume_batch(daemon, job, attempt).await => {}
                 None => detach::<E>(watch(daemon.clone(), job, attempt)),
                 Some(step) => {
                     detach::<E>(crate::node_steps::watch(daemon.clone(), job, attempt, step));
@@ -199,7 +203,7 @@ pub(crate) async fn recover<E: Env>(daemon: &NodeDaemon<E>) -> Result<(), String
             }
         }
         if phase == Phase::Ending {
-            detach::<E>(end(daemon.clone(), job));
+            detach::<E>(end(daemon.clone(), job, None));
         }
     }
     Ok(())
@@ -360,12 +364,13 @@ fn unknown_order<E: Env>(daemon: &NodeDaemon<E>, job: JobId, attempt: AttemptId)
 
 /// Ends the newest attempt of a job: SIGTERM, `KillWait`, SIGKILL until nothing is left; then the
 /// epilog; then the report that the node is free.
-pub(crate) async fn end<E: Env>(daemon: NodeDaemon<E>, job: JobId) {
+pub(crate) async fn end<E: Env>(daemon: NodeDaemon<E>, job: JobId, ended: Option<Ended>) {
     let found = daemon.ledger().live().find(|(id, ..)| *id == job);
     let Some((_, attempt, _)) = found else { return };
+    let may_have_started = node_prolog::outlive(&daemon, job, attempt).await;
     let parts = parts(&daemon, job, attempt).await;
     for part in &parts {
-        if has(&daemon, &part.folder.launch()).await {
+        if may_have_started && has(&daemon, &part.folder.launch()).await {
             stepd_has_shown_itself(&daemon, &part.folder).await;
         }
     }
@@ -381,7 +386,7 @@ pub(crate) async fn end<E: Env>(daemon: NodeDaemon<E>, job: JobId) {
             }
         }
     }
-    let return_code = epilog(&daemon, job, attempt).await;
+    let return_code = node_prolog::epilog(&daemon, job, attempt, ended).await;
     daemon.note_ended(job, attempt).await;
     remove_folder(&daemon, job, attempt).await;
     let step = StepId { step_id: NO_VAL, ..StepId::job(job.0).with_sluid(attempt.0) };
@@ -462,22 +467,6 @@ pub(crate) async fn kill_all<E: Env>(daemon: &NodeDaemon<E>, job: JobId, name: &
 
 fn planted_once() -> bool {
     flurm_base::planted::is("host_kills_once")
-}
-
-/// Runs the epilog programs; the first that fails decides the result.
-async fn epilog<E: Env>(daemon: &NodeDaemon<E>, job: JobId, attempt: AttemptId) -> u32 {
-    let conf = daemon.setup().conf();
-    let folder = daemon.spool().attempt(job, attempt);
-    let order = daemon.env().fs().read(&folder.launch(), RECORD_MAX).await.ok();
-    let order = order.and_then(|bytes| BatchOrder::decode(&bytes).ok());
-    for program in &conf.paths.epilog {
-        let status = crate::node_programs::run(daemon, program, "epilog_slurmd", job, &order).await;
-        if status != 0 {
-            tracing::error!(job = job.0, "epilog {program} ended with status {status}");
-            return status;
-        }
-    }
-    0
 }
 
 async fn remove_folder<E: Env>(daemon: &NodeDaemon<E>, job: JobId, attempt: AttemptId) {

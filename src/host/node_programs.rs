@@ -1,29 +1,98 @@
-//! Programs that a site configures to run on its nodes: epilogs.
+//! Programs that a site configures to run on its nodes before and after each job.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use flurm_base::JobId;
-use flurm_node::batch::BatchOrder;
-use flurm_rt::{AsyncRuntime, Child, Env, Output, Proc, Spawn};
+use flurm_base::Span;
+use flurm_node::programs::{JobFacts, Occasion, Site, is_pattern, matches};
+use flurm_rt::{AsyncRuntime, Child, Container, Env, Fs, Mutex as AsyncMutex, Output, Proc, Spawn};
 
 use crate::node::NodeDaemon;
+use crate::spool::container_name;
 
 /// What a program that could not be started or that ran too long counts as having returned.
 const STATUS_FAILED: u32 = 1 << 8;
+/// `PrologFlags=Serial`: one program of the site runs at a time.
+const PROLOG_FLAG_SERIAL: u16 = 8;
 
-/// Runs a program as the daemon itself, with the variables that slurm.conf(5) promises to prologs and
-/// epilogs, and returns its wait status.
-pub(crate) async fn run<E: Env>(
+/// Whether any program is to run around jobs here.
+pub(crate) fn are_configured<E: Env>(daemon: &NodeDaemon<E>) -> bool {
+    let conf = daemon.setup().conf();
+    !conf.paths.prolog.is_empty() || !conf.paths.epilog.is_empty()
+}
+
+/// Runs the programs of an occasion, one after another, as the daemon itself. The first that fails
+/// ends the row, and its wait status is returned.
+pub(crate) async fn run_all<E: Env>(
+    daemon: &NodeDaemon<E>,
+    facts: &JobFacts,
+    occasion: Occasion,
+) -> u32 {
+    let conf = daemon.setup().conf();
+    let (programs, limit, kind) = match occasion {
+        Occasion::Prolog => (&conf.paths.prolog, conf.times.prolog_timeout, "prolog"),
+        Occasion::Epilog(_) => (&conf.paths.epilog, conf.times.epilog_timeout, "epilog"),
+    };
+    if programs.is_empty() {
+        return 0;
+    }
+    let serial = conf.prolog_flags & PROLOG_FLAG_SERIAL != 0;
+    let _turn = if serial { Some(daemon.one_program().lock().await) } else { None };
+    let job = facts.job.0;
+    for path in programs {
+        let found = found(daemon, path).await;
+        if found.is_empty() {
+            tracing::error!(job, "{kind}: no program is called {path}");
+            return STATUS_FAILED;
+        }
+        for program in found {
+            let status = run(daemon, &program, facts, (occasion, kind), limit).await;
+            if status != 0 {
+                tracing::error!(job, "{kind} {program} ended with status {status}");
+                return status;
+            }
+        }
+    }
+    0
+}
+
+/// The programs that a path names: itself, or all in its folder that match its last part, from the
+/// last name to the first, as Slurm runs them.
+async fn found<E: Env>(daemon: &NodeDaemon<E>, path: &str) -> Vec<String> {
+    if !is_pattern(path) {
+        return vec![path.to_owned()];
+    }
+    let (folder, pattern) = path.rsplit_once('/').unwrap_or((".", path));
+    let entries = daemon.env().fs().list(Path::new(folder)).await.unwrap_or_default();
+    let names = entries.iter().filter(|entry| !entry.folder).map(|entry| entry.name.as_str());
+    let mut names: Vec<&str> = names.filter(|name| matches(pattern, name)).collect();
+    names.sort_unstable_by(|a, b| b.cmp(a));
+    names.into_iter().map(|name| format!("{folder}/{name}")).collect()
+}
+
+async fn run<E: Env>(
     daemon: &NodeDaemon<E>,
     program: &str,
-    context: &str,
-    job: JobId,
-    order: &Option<BatchOrder>,
+    facts: &JobFacts,
+    (occasion, kind): (Occasion, &str),
+    limit: Option<Span>,
 ) -> u32 {
+    let setup = daemon.setup();
+    let (cluster, node) = (setup.cluster_name(), daemon.conf().name.as_str());
+    let slurm_conf = setup.conf_path().to_string_lossy().into_owned();
+    let site = Site { cluster_name: &cluster, slurm_conf: &slurm_conf, node_name: node };
+    let name = format!("{}_{kind}", container_name(&cluster, node, facts.job, facts.attempt));
+    let proc = daemon.env().proc();
+    let container = match proc.container(&name).await {
+        Ok(container) => container,
+        Err(error) => {
+            tracing::error!(job = facts.job.0, "{program}: {error}");
+            return STATUS_FAILED;
+        }
+    };
     let spawn = Spawn {
         program: PathBuf::from(program),
         argv: vec![program.to_owned()],
-        environment: environment(daemon, context, job, order),
+        environment: facts.environment(&site, occasion),
         own_pid_variable: None,
         work_dir: PathBuf::from("/"),
         user: None,
@@ -32,18 +101,32 @@ pub(crate) async fn run<E: Env>(
         stdin: Output::Null,
         stdout: Output::Null,
         stderr: Output::Null,
-        container: None,
         terminal: None,
+        container: Some(name),
         detached: false,
     };
-    let mut child = match daemon.env().proc().spawn(spawn).await {
-        Ok(child) => child,
+    let status = match proc.spawn(spawn).await {
+        Ok(child) => waited::<E>(child, &container, program, facts, limit).await,
         Err(error) => {
-            tracing::error!(job = job.0, "{program}: {error}");
-            return STATUS_FAILED;
+            tracing::error!(job = facts.job.0, "{program}: {error}");
+            STATUS_FAILED
         }
     };
-    let limit = daemon.setup().conf().times.epilog_timeout;
+    // What it has left running goes on, and keeps its container.
+    if let Err(error) = container.remove().await {
+        tracing::debug!(job = facts.job.0, "{program} has left something running: {error}");
+    }
+    status
+}
+
+async fn waited<E: Env>(
+    mut child: <E::Proc as Proc>::Child,
+    container: &<E::Proc as Proc>::Container,
+    program: &str,
+    facts: &JobFacts,
+    limit: Option<Span>,
+) -> u32 {
+    let job = facts.job.0;
     let waited = match limit {
         Some(limit) => E::Rt::timeout(limit.duration(), child.wait()).await.ok(),
         None => Some(child.wait().await),
@@ -51,39 +134,15 @@ pub(crate) async fn run<E: Env>(
     match waited {
         Some(Ok(status)) => status.0,
         Some(Err(error)) => {
-            tracing::error!(job = job.0, "{program}: {error}");
+            tracing::error!(job, "{program}: {error}");
             STATUS_FAILED
         }
         None => {
-            tracing::error!(job = job.0, "{program} ran longer than its time limit");
+            tracing::error!(job, "{program} ran longer than its time limit");
+            if let Err(error) = container.kill().await {
+                tracing::error!(job, "{program} could not be killed: {error}");
+            }
             STATUS_FAILED
         }
     }
-}
-
-fn environment<E: Env>(
-    daemon: &NodeDaemon<E>,
-    context: &str,
-    job: JobId,
-    order: &Option<BatchOrder>,
-) -> Vec<String> {
-    let mut env = vec![
-        format!("SLURM_JOB_ID={job}"),
-        format!("SLURM_JOBID={job}"),
-        format!("SLURM_CLUSTER_NAME={}", daemon.setup().cluster_name()),
-        format!("SLURM_CONF={}", daemon.setup().conf_path().display()),
-        format!("SLURMD_NODENAME={}", daemon.conf().name),
-        format!("SLURM_SCRIPT_CONTEXT={context}"),
-        "PATH=/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
-    ];
-    if let Some(order) = order {
-        env.push(format!("SLURM_JOB_UID={}", order.uid));
-        env.push(format!("SLURM_UID={}", order.uid));
-        env.push(format!("SLURM_JOB_GID={}", order.gid));
-        env.push(format!("SLURM_JOB_USER={}", order.user_name));
-        env.push(format!("SLURM_JOB_PARTITION={}", order.partition));
-        env.push(format!("SLURM_JOB_WORK_DIR={}", order.work_dir));
-        env.push(format!("SLURM_JOB_NODELIST={}", order.nodes));
-    }
-    env
 }

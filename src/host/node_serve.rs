@@ -11,6 +11,7 @@ use flurm_ctld::{Identity, SuspendOrder, run_of, term_of};
 use flurm_node::batch::{BatchOrder, OPEN_MODE_APPEND};
 use flurm_node::ledger::{LaunchVerdict, TerminateVerdict};
 use flurm_node::machine;
+use flurm_node::programs::{Ended, JobFacts};
 use flurm_rt::{Addr, AsyncRuntime, Clock, Container, Env, Listener, Net, Peer, Proc};
 use flurm_wire::messages::{PingSlurmd, ReturnCode, SignalTasks, kill_flags};
 use flurm_wire::records::{BatchJobLaunch, CredentialBody, KillJob};
@@ -21,7 +22,7 @@ use crate::launcher::TRY_AGAIN;
 use crate::node::NodeDaemon;
 use crate::spool::container_name;
 use crate::task::detach;
-use crate::{node_attempts, node_register, node_steps, node_suspend};
+use crate::{node_attempts, node_prolog, node_register, node_steps, node_suspend};
 
 /// Connections served at once.
 static SESSIONS_MAX: Knob<usize> = Knob::new("host.node_serve.sessions_max", 256, 4, 256);
@@ -266,6 +267,11 @@ async fn launch_batch<E: Env>(
         tracing::error!(job = job.0, "{text}");
         return Errno::ESLURMD_CREATE_BATCH_DIR_ERROR;
     }
+    let facts = JobFacts::of(&credential, attempt, &order.work_dir);
+    if !known && let Err(text) = node_prolog::prepare(daemon, &facts).await {
+        tracing::error!(job = job.0, "{text}");
+        return Errno::ESLURMD_CREATE_BATCH_DIR_ERROR;
+    }
     let run = run_of(&launch.spank_job_env);
     let verdict = daemon.ledger().on_launch(term, run, job, attempt);
     match verdict {
@@ -295,7 +301,7 @@ async fn launch_batch<E: Env>(
         return Errno::ESLURMD_CREATE_BATCH_DIR_ERROR;
     }
     tracing::info!(job = job.0, "launching attempt {attempt} for uid {}", order.uid);
-    match node_attempts::start(daemon, &order).await {
+    match node_prolog::start_batch(daemon, &order).await {
         Ok(()) => Errno::SLURM_SUCCESS,
         Err(text) => {
             // The node cannot make processes: said now, so that it gets no more jobs to lose.
@@ -392,7 +398,8 @@ async fn terminate<E: Env>(daemon: &NodeDaemon<E>, kill: &KillJob) -> Errno {
         TerminateVerdict::AlreadyEnding => Errno::SLURM_SUCCESS,
         TerminateVerdict::End => {
             tracing::info!(job = job.0, "ending attempt {attempt}");
-            detach::<E>(node_attempts::end(daemon.clone(), job));
+            let ended = Ended { status: kill.exit_code, derived: kill.derived_ec };
+            detach::<E>(node_attempts::end(daemon.clone(), job, Some(ended)));
             Errno::SLURM_SUCCESS
         }
         TerminateVerdict::Stale => Errno::ESLURMD_CREDENTIAL_REVOKED,

@@ -7,6 +7,7 @@ use flurm_base::{AttemptId, JobId, Span};
 use flurm_ctld::{Identity, attempt_of};
 use flurm_node::attach::AttachOrder;
 use flurm_node::ledger::LaunchVerdict;
+use flurm_node::programs::JobFacts;
 use flurm_node::step::{StepEnd, StepOrder, launch_flags};
 use flurm_rt::{AsyncRuntime, Clock, Container, Env, Fs, Proc};
 use flurm_wire::messages::{Reattached, SignalTasks, kill_flags};
@@ -16,6 +17,7 @@ use flurm_wire::{BATCH_STEP, Errno, NO_VAL, Release};
 use crate::node::NodeDaemon;
 use crate::node_attempts;
 use crate::node_attempts::Part;
+use crate::node_prolog;
 use crate::report::report_step;
 use crate::spool::{AttemptFolder, RECORD_MAX};
 use crate::task::detach;
@@ -64,7 +66,8 @@ pub(crate) async fn launch<E: Env>(
             return Errno::ESLURMD_INVALID_JOB_CREDENTIAL;
         }
     };
-    accept(daemon, &order).await
+    let facts = JobFacts::of(&body, order.attempt, &order.work_dir);
+    accept(daemon, &order, &facts).await
 }
 
 /// What a launch asks for that this node does not do.
@@ -76,8 +79,6 @@ fn not_done(launch: &LaunchTasks) -> Option<&'static str> {
         (!MPI_NONE.contains(&launch.mpi_plugin_id), "--mpi"),
         (launch.x11 != 0, "--x11"),
         (asked(&launch.container), "--container"),
-        (asked(&launch.task_prolog), "--task-prolog"),
-        (asked(&launch.task_epilog), "--task-epilog"),
         (!launch.options.options.is_empty(), "an option of a SPANK plugin"),
     ];
     refused.into_iter().find(|(asked, _)| *asked).map(|(_, what)| what)
@@ -158,17 +159,24 @@ fn order_of<E: Env>(
         io_key,
         release: message_release.version(),
         cpu_bind_type: launch.cpu_bind_type,
+        task_prolog: launch.task_prolog.clone(),
+        task_epilog: launch.task_epilog.clone(),
     })
 }
 
 /// Enters a step and starts its step daemon.
-async fn accept<E: Env>(daemon: &NodeDaemon<E>, order: &StepOrder) -> Errno {
+async fn accept<E: Env>(daemon: &NodeDaemon<E>, order: &StepOrder, facts: &JobFacts) -> Errno {
     let (job, attempt) = (order.job, order.attempt);
     let verdict = daemon.ledger().on_step(job, attempt);
     match verdict {
         LaunchVerdict::Start => {
             // Said here for its job: without the record nothing may run.
-            if let Err(text) = daemon.save_ledger().await {
+            let prepared = node_prolog::prepare(daemon, facts).await;
+            let saved = match prepared {
+                Ok(()) => daemon.save_ledger().await,
+                Err(text) => Err(text),
+            };
+            if let Err(text) = saved {
                 tracing::error!(job = job.0, "{text}");
                 let now = daemon.env().clock().wall();
                 daemon.ledger().on_ended(now, job, attempt);
@@ -180,6 +188,9 @@ async fn accept<E: Env>(daemon: &NodeDaemon<E>, order: &StepOrder) -> Errno {
             return crate::launcher::TRY_AGAIN;
         }
         LaunchVerdict::Stale | LaunchVerdict::Ended => return Errno::ESLURMD_CREDENTIAL_REVOKED,
+    }
+    if let Err(errno) = node_prolog::await_for_step(daemon, job, attempt).await {
+        return errno;
     }
     let folder = daemon.spool().attempt(job, attempt).step(order.step);
     let known = node_attempts::has(daemon, &folder.launch()).await

@@ -70,6 +70,16 @@ impl AttemptFolder {
         self.path.join("launch")
     }
 
+    /// What programs of the site are told of the job.
+    pub(crate) fn facts(&self) -> PathBuf {
+        self.path.join("job")
+    }
+
+    /// How the prolog stands, where one is due.
+    pub(crate) fn prolog(&self) -> PathBuf {
+        self.path.join("prolog")
+    }
+
     /// The user's script.
     pub(crate) fn script(&self) -> PathBuf {
         self.path.join("slurm_script")

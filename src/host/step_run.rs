@@ -25,6 +25,7 @@ use crate::step_hub::{Hub, Listener, Source};
 use crate::step_io;
 use crate::stepd::{empty, wait};
 use crate::task::detach;
+use crate::task_programs::{self, Failed, Programs};
 
 /// srun must take a message within this time.
 const TELL_MAX: Duration = Duration::from_secs(10);
@@ -90,6 +91,9 @@ async fn run_and_record<E: Env>(
 
 type Join<E, T> = <<E as Env>::Rt as AsyncRuntime>::JoinHandle<T>;
 
+/// A task by its number on the node: its process, or with what status it could not be started.
+type Started<E> = (usize, Option<<<E as Env>::Proc as Proc>::Child>, u32);
+
 /// A step whose tasks were started.
 struct Step<'a, E: Env> {
     stage: Stage<'a, E>,
@@ -153,7 +157,8 @@ impl<'a, E: Env> Step<'a, E> {
         hub.begin(inputs, running.collect(), downlink).await;
         step.stage.srun.launched(Errno::SLURM_SUCCESS, &pids).await;
         for (local_id, child, status) in children {
-            step.await_end(local_id, child, status);
+            let spawn = step.stage.spawn_of(local_id, order.argv.clone(), &user, container);
+            step.await_end(env, (local_id, child, status), spawn);
         }
         Ok(step)
     }
@@ -173,10 +178,10 @@ impl<'a, E: Env> Step<'a, E> {
     }
 
     /// Waits for a task's end, and tells srun.
-    fn await_end(&mut self, local_id: usize, child: Option<<E::Proc as Proc>::Child>, status: u32) {
+    fn await_end(&mut self, env: &E, (local_id, child, status): Started<E>, spawn: Spawn) {
         let srun = &self.stage.srun;
         let (setup, order) = (srun.setup.clone(), srun.order.clone());
-        let hub = self.stage.hub.clone();
+        let (hub, env) = (self.stage.hub.clone(), env.clone());
         self.ends.push(E::Rt::spawn(async move {
             let status = match child {
                 None => status,
@@ -188,6 +193,10 @@ impl<'a, E: Env> Step<'a, E> {
                     }
                 },
             };
+            let conf = setup.conf();
+            let programs =
+                Programs { site: &conf.paths.task_epilog, user: order.task_epilog.as_deref() };
+            task_programs::epilogs(&env, programs, &spawn).await;
             let srun = Srun { setup: &setup, order: &order };
             srun.ended(&hub, order.tasks[local_id], status).await;
             status
@@ -260,8 +269,24 @@ impl<E: Env> Stage<'_, E> {
             Ok(_) => return Err(self.failed(local_id, "no program was named", 1).await),
             Err(text) => return Err(self.failed(local_id, &text, 1).await),
         };
-        let program = find_program(env, order, &argv[0]).await;
-        let mut spawn = self.spawn_of(local_id, argv, program, user, container);
+        let name = argv[0].clone();
+        let mut spawn = self.spawn_of(local_id, argv, user, container);
+        let conf = self.srun.setup.conf();
+        let programs =
+            Programs { site: &conf.paths.task_prolog, user: order.task_prolog.as_deref() };
+        match task_programs::prologs(env, programs, &mut spawn).await {
+            Ok(text) if text.is_empty() => {}
+            Ok(text) if order.carries_output(local_id) => {
+                let text = match order.terminal(local_id) {
+                    Some(_) => text.replace('\n', "\r\n"),
+                    None => text,
+                };
+                self.source(Stream::Stdout, local_id).say(&self.hub, &text).await;
+            }
+            Ok(text) => task_programs::write_first(env, &text, &mut spawn).await,
+            Err(Failed { text, code }) => return Err(self.failed(local_id, &text, code).await),
+        }
+        spawn.program = find_program(env, &spawn.environment, &name).await;
         match env.proc().spawn(spawn.clone()).await {
             Ok(child) => Ok(child),
             Err(SpawnError { stage: SpawnStage::WorkDir, source }) => {
@@ -337,14 +362,7 @@ impl<E: Env> Stage<'_, E> {
         self.source(stream, local_id).say(&self.hub, &line).await;
     }
 
-    fn spawn_of(
-        &self,
-        local_id: usize,
-        argv: Vec<String>,
-        program: PathBuf,
-        user: &User,
-        container: &str,
-    ) -> Spawn {
+    fn spawn_of(&self, local_id: usize, argv: Vec<String>, user: &User, container: &str) -> Spawn {
         let (order, setup) = (self.srun.order, self.srun.setup);
         let conf_path = setup.conf_path().to_string_lossy().into_owned();
         let cluster_name = setup.cluster_name();
@@ -364,7 +382,7 @@ impl<E: Env> Stage<'_, E> {
         };
         let limits = order.limits().into_iter();
         Spawn {
-            program,
+            program: argv.first().map(PathBuf::from).unwrap_or_default(),
             argv,
             environment: order.environment_of(&facts, local_id),
             own_pid_variable: Some("SLURM_TASK_PID".to_owned()),
@@ -419,9 +437,9 @@ async fn user<E: Env>(env: &E, order: &StepOrder) -> Result<User, (Errno, String
 }
 
 /// A program's file, as the user's `PATH` leads to it.
-async fn find_program<E: Env>(env: &E, order: &StepOrder, name: &str) -> PathBuf {
+async fn find_program<E: Env>(env: &E, environment: &[String], name: &str) -> PathBuf {
     if !name.contains('/') {
-        for candidate in order.program_candidates(name) {
+        for candidate in StepOrder::program_candidates(environment, name) {
             let path = PathBuf::from(candidate);
             let found = env.fs().access(&path).await;
             if found.is_ok_and(|access| access.unix_mode & EXECUTABLE != 0) {

@@ -27,6 +27,7 @@ use crate::step_hub::Hub;
 use crate::step_run;
 use crate::stepd_socket;
 use crate::task::detach;
+use crate::task_programs::{self, Failed, Programs};
 
 /// Pause between two looks at a container that should be empty.
 static EMPTY_PAUSE: Knob<Duration> = Knob::new(
@@ -99,7 +100,12 @@ async fn run_and_record<E: Env>(
         max_rss_kib: 0,
     };
     match start(env, setup, folder, order, &name).await {
-        Ok(mut child) => end.status = wait(&mut child).await?.0,
+        Ok((mut child, spawn)) => {
+            end.status = wait(&mut child).await?.0;
+            let conf = setup.conf();
+            let programs = Programs { site: &conf.paths.task_epilog, user: None };
+            task_programs::epilogs(env, programs, &spawn).await;
+        }
         Err(Failure { errno, status, text }) => {
             tracing::error!(job = order.job.0, "could not start the job: {text}");
             end.slurm_rc = errno.0;
@@ -154,7 +160,7 @@ async fn start<E: Env>(
     folder: &AttemptFolder,
     order: &BatchOrder,
     container: &str,
-) -> Result<<E::Proc as Proc>::Child, Failure> {
+) -> Result<(<E::Proc as Proc>::Child, Spawn), Failure> {
     let user = user(env, order).await?;
     let script = folder.script();
     let script_path = script.to_string_lossy().into_owned();
@@ -171,13 +177,26 @@ async fn start<E: Env>(
     let order = &BatchOrder { environment, ..order.clone() };
     let start = order.start(&facts);
     let mut spawn = spawn_of(&start, order, user, &script, container);
+    let conf = setup.conf();
+    let programs = Programs { site: &conf.paths.task_prolog, user: None };
+    match task_programs::prologs(env, programs, &mut spawn).await {
+        Ok(text) if text.is_empty() => {}
+        Ok(text) => task_programs::write_first(env, &text, &mut spawn).await,
+        Err(Failed { text, code }) => {
+            let line = format!("slurmstepd: error: {text}\n");
+            task_programs::write_first(env, &line, &mut spawn).await;
+            let status = ExitStatus::exited(code).0;
+            return Err(Failure { errno: Errno::SLURM_SUCCESS, status, text });
+        }
+    }
     match spawn_script(env, &spawn).await {
-        Ok(child) => Ok(child),
+        Ok(child) => Ok((child, spawn)),
         Err(SpawnError { stage: SpawnStage::WorkDir, source }) => {
             let dir = &order.work_dir;
             tracing::warn!("could not enter {dir}: {source}: going to {FALLBACK_DIR} instead");
             spawn.work_dir = PathBuf::from(FALLBACK_DIR);
-            spawn_script(env, &spawn).await.map_err(failure)
+            let child = spawn_script(env, &spawn).await.map_err(failure)?;
+            Ok((child, spawn))
         }
         Err(error) => Err(failure(error)),
     }

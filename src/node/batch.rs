@@ -361,7 +361,7 @@ fn run_length(values: &[u32]) -> Vec<(u32, u32)> {
 }
 
 /// Slurm's compressed form of per-node counts: `4(x2),2`.
-fn compressed<T: Copy + Into<u32>>(runs: &[(T, u32)]) -> String {
+pub(crate) fn compressed<T: Copy + Into<u32>>(runs: &[(T, u32)]) -> String {
     let one = |(value, count): &(T, u32)| {
         let value: u32 = (*value).into();
         if *count == 1 { value.to_string() } else { format!("{value}(x{count})") }

@@ -7,5 +7,6 @@ pub mod login;
 pub mod machine;
 pub mod multi_prog;
 pub mod pattern;
+pub mod programs;
 pub mod record;
 pub mod step;

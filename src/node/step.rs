@@ -30,7 +30,7 @@ pub mod launch_flags {
 }
 
 const ORDER_KIND: [u8; 6] = *b"FLMSTP";
-const ORDER_FORMAT: u16 = 1;
+const ORDER_FORMAT: u16 = 2;
 const END_KIND: [u8; 6] = *b"FLMSTE";
 const END_FORMAT: u16 = 1;
 
@@ -87,6 +87,10 @@ pub struct StepOrder {
     pub release: u16,
     /// Slurm's encoding of `--cpu-bind`.
     pub cpu_bind_type: u16,
+    /// `--task-prolog`.
+    pub task_prolog: Option<String>,
+    /// `--task-epilog`.
+    pub task_epilog: Option<String>,
 }
 
 /// The size of a terminal, in characters.
@@ -263,12 +267,13 @@ impl StepOrder {
     }
 
     /// Where a program may be, in the order to look: itself where it has a path, else in `PATH`.
-    pub fn program_candidates(&self, name: &str) -> Vec<String> {
+    pub fn program_candidates(environment: &[String], name: &str) -> Vec<String> {
         if name.contains('/') {
             return vec![name.to_owned()];
         }
         // Without a path slurmstepd finds nothing either (`--export=NONE`).
-        let Some(path) = self.variable("PATH") else { return vec![name.to_owned()] };
+        let path = environment.iter().find_map(|entry| entry.strip_prefix("PATH="));
+        let Some(path) = path else { return vec![name.to_owned()] };
         path.split(':').map(|folder| format!("{folder}/{name}")).collect()
     }
 
@@ -353,6 +358,8 @@ mod tests {
             io_key: None,
             release: 0x2600,
             cpu_bind_type: 0,
+            task_prolog: None,
+            task_epilog: None,
         }
     }
 
@@ -423,7 +430,9 @@ mod tests {
 
     #[test]
     fn programs_are_looked_for_in_the_path_of_the_user() {
-        assert_eq!(order().program_candidates("hostname"), ["/a/hostname", "/b/hostname"]);
-        assert_eq!(order().program_candidates("./x"), ["./x"]);
+        let env = order().environment;
+        let found = StepOrder::program_candidates(&env, "hostname");
+        assert_eq!(found, ["/a/hostname", "/b/hostname"]);
+        assert_eq!(StepOrder::program_candidates(&env, "./x"), ["./x"]);
     }
 }

@@ -21,6 +21,7 @@ mod nodes;
 mod options;
 mod ownership;
 mod priority;
+mod programs;
 mod releases;
 mod reservations;
 mod shapes;

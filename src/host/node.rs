@@ -42,6 +42,8 @@ pub struct Options {
 }
 
 type SaveLock<E> = <<E as Env>::Rt as AsyncRuntime>::Mutex<()>;
+/// Held by whoever runs something that must run once at a time.
+pub(crate) type Turn<E> = Arc<SaveLock<E>>;
 
 /// A running node daemon. Clones are the same one.
 pub struct NodeDaemon<E: Env> {
@@ -62,7 +64,7 @@ struct Inner<E: Env> {
     registrar: Registrar,
     bell: Bell,
     /// One prolog of an attempt at a time.
-    prologs: Mutex<BTreeMap<(JobId, AttemptId), Arc<SaveLock<E>>>>,
+    prologs: Mutex<BTreeMap<(JobId, AttemptId), Turn<E>>>,
     /// Held while a program of the site runs, where they run one at a time.
     one_program: SaveLock<E>,
 }
@@ -234,7 +236,7 @@ impl<E: Env> NodeDaemon<E> {
     }
 
     /// Held while the prolog of an attempt runs.
-    pub(crate) fn prolog_turn(&self, job: JobId, attempt: AttemptId) -> Arc<SaveLock<E>> {
+    pub(crate) fn prolog_turn(&self, job: JobId, attempt: AttemptId) -> Turn<E> {
         let mut prologs = self.inner.prologs.lock().unwrap_or_else(PoisonError::into_inner);
         prologs.entry((job, attempt)).or_insert_with(|| Arc::new(AsyncMutex::new(()))).clone()
     }

@@ -98,7 +98,6 @@ async fn clear<E: Env, T>(
         Standing::Failed => return Err(Errno::ESLURMD_PROLOG_FAILED),
         Standing::Pending => {}
     }
-    flurm_base::sometimes!("a prolog ran before a job");
     let status = match facts(daemon, job, attempt).await {
         Ok(facts) => node_programs::run_all(daemon, &facts, Occasion::Prolog).await,
         Err(text) => {
@@ -176,7 +175,6 @@ pub(crate) async fn resume_batch<E: Env>(
     if standing(daemon, job, attempt).await == Standing::Clear {
         return false;
     }
-    flurm_base::sometimes!("a node daemon found a prolog that was due");
     let folder = daemon.spool().attempt(job, attempt);
     let order = daemon.env().fs().read(&folder.launch(), RECORD_MAX).await.ok();
     let order = order.and_then(|bytes| BatchOrder::decode(&bytes).ok());

@@ -389,7 +389,8 @@ pub(crate) fn start_of(job: &Job, nodes: &[&NodeName], cpus: u32, whole_node: bo
         whole_node,
     };
     let placements = nodes.iter().map(placement).collect();
-    Start { job: job.id, attempt: job.attempt, partition: job.partition.clone(), placements }
+    let (partition, time_limit) = (job.partition.clone(), None);
+    Start { job: job.id, attempt: job.attempt, partition, placements, time_limit }
 }
 
 /// What a node registers of its machine.

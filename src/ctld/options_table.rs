@@ -133,9 +133,11 @@ pub(crate) const ROWS: &[Row] = rows! {
     "x11" ["x11" "x11_magic_cookie" "x11_target" "x11_target_port"]
         unsupported!(desc: desc.x11 != 0, ""), "";
     "exclusive" ["shared"] Honoured,
-        "whole nodes; `=user`; `=topo` is refused: Requested operation not supported on this system",
-        "constraints::an_exclusive_job_has_its_node_to_itself";
-    "oversubscribe" ["shared"] Honoured, "",
+        "whole nodes; `=user`; `=mcs` and `=topo` are refused: Requested operation not supported on \
+         this system",
+        "constraints::an_exclusive_job_has_its_node_to_itself",
+        "constraints::jobs_of_one_user_may_keep_the_others_off";
+    "oversubscribe" ["shared"] Honoured, "asks for nothing: CPUs are not shared between jobs",
         "constraints::an_exclusive_job_has_its_node_to_itself";
     "account" ["account"] Recorded, "partitions go by it (`AllowAccounts`, `DenyAccounts`)",
         "administration::a_partition_is_opened_to_some_and_closed_to_others", "shapes::remarks_are_shown";
@@ -246,8 +248,8 @@ pub(crate) const ROWS: &[Row] = rows! {
     "signal" ["warn_flags" "warn_signal" "warn_time"] Honoured, "",
         "shapes::a_signal_announces_the_end";
     "time" ["time_limit"] Honoured, "", "control::a_job_over_its_time_limit_is_ended";
-    "time-min" ["time_min"] Honoured, "of the partition's limit; see the differences",
-        "model: submissions_that_can_never_be_are_refused_with_slurms_error";
+    "time-min" ["time_min"] Honoured, "the most time that delays nobody",
+        "backfill::a_job_that_needs_less_time_takes_what_the_gap_has";
     "tmp" ["pn_min_tmp_disk"] Honoured, "", "shapes::sizes_that_no_node_has_are_refused";
     "wait-all-nodes" ["wait_all_nodes"] Recorded, "nodes that are not ready get no job";
     "wckey" ["wckey"] Recorded, "", "shapes::remarks_are_shown";

@@ -1,5 +1,7 @@
 //! Invariants: everything that must be true of a cluster after every command.
 
+use std::collections::BTreeSet;
+
 use crate::index::Index;
 use crate::{
     Allocation, Cluster, Hold, Job, JobBase, JobFlags, Launch, NodeName, Share, ShareState,
@@ -38,7 +40,11 @@ impl Cluster {
         let fits = !self.settings.select.memory || used.memory_mb <= memory;
         ensure(fits, || format!("node {name}: {} of {memory} MB", used.memory_mb))?;
         let alone = shares.len() == 1 || !shares.iter().any(|share| share.whole_node);
-        ensure(alone, || format!("node {name}: a whole-node job is not alone"))
+        ensure(alone, || format!("node {name}: a whole-node job is not alone"))?;
+        let jobs = self.jobs_on(name).filter(|job| job.suspension.is_none());
+        let users: BTreeSet<u32> = jobs.map(|job| job.spec.uid).collect();
+        let kept = users.len() < 2 || !shares.iter().any(|share| share.user_only);
+        ensure(kept, || format!("node {name}: a job meets another user's"))
     }
 
     fn check_job(&self, job: &Job) -> Result<(), String> {

@@ -9,7 +9,7 @@ use crate::codec::{self, CodecError, KIND_COMMAND, KIND_SNAPSHOT};
 use crate::index::Index;
 use crate::{
     Command, EndCause, Job, JobBase, JobSteps, Launch, Node, NodeBase, NodeFlags, NodeName,
-    NodeUse, Order, Partition, PartitionName, Settings, ShareState,
+    NodeUse, Order, Partition, PartitionName, Settings, ShareState, Tenants,
 };
 
 /// When each table last changed: lets a client that has seen it be told "no change".
@@ -126,6 +126,12 @@ impl Cluster {
     /// What jobs take of a node.
     pub fn node_use(&self, name: &str) -> NodeUse {
         self.index.node_use.get(name).copied().unwrap_or_default()
+    }
+
+    /// Whose jobs a node has.
+    pub fn tenants(&self, name: &str) -> Tenants {
+        let users = self.index.tenants.get(name).into_iter().flatten();
+        users.fold(Tenants::Nobody, |all, (uid, (_, closed))| all.with(*uid, *closed > 0))
     }
 
     /// Whether no job has anything of a node, suspended ones included.

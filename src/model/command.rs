@@ -31,6 +31,9 @@ pub struct Start {
     pub partition: PartitionName,
     /// What it gets, in the nodes' order; the first runs the batch script.
     pub placements: Vec<Placement>,
+    /// Minutes that it may run instead of its time limit, but no less than it asks for at least.
+    #[serde(deserialize_with = "crate::codec::since::<11, _, _>")]
+    pub time_limit: Option<u32>,
 }
 
 /// A part of a node given to a job.

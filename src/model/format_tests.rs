@@ -45,7 +45,7 @@ fn commands() -> Vec<(&'static str, Command)> {
     all.extend(nodes(at, job, attempt));
     let part = Placement { node: node.clone(), cpus: 2, memory_mb: 99, tasks: 1, whole_node: true };
     let partition = PartitionName::from("main");
-    let start = Start { job, attempt, partition, placements: vec![part] };
+    let start = Start { job, attempt, partition, placements: vec![part], time_limit: None };
     let reasons = vec![(JobId(8), Reason::Resources)];
     all.push(("schedule", Command::Schedule { at, starts: vec![start], reasons }));
     let confirmed = Command::LaunchConfirmed { at, job, attempt, node: node.clone() };

@@ -36,6 +36,8 @@ pub(crate) struct Index {
     pub(crate) users: BTreeMap<u32, UserCounts>,
     pub(crate) node_jobs: BTreeMap<NodeName, BTreeSet<JobId>>,
     pub(crate) node_use: BTreeMap<NodeName, NodeUse>,
+    /// Jobs of each user on a node that are not suspended, and how many of those keep others off.
+    pub(crate) tenants: BTreeMap<NodeName, BTreeMap<u32, (u32, u32)>>,
     /// Jobs whose steps or client are to be told something.
     pub(crate) step_orders: BTreeSet<JobId>,
     /// Earliest end of a step's time limit, by job.
@@ -174,6 +176,16 @@ impl Index {
                 step(&mut used.jobs, 1, add);
                 step(&mut used.whole_node_jobs, u32::from(share.whole_node), add);
                 step(&mut used.ending, u32::from(share.state != ShareState::Held), add);
+                let users = self.tenants.entry(share.node.clone()).or_default();
+                let (jobs, closed) = users.entry(job.spec.uid).or_default();
+                step(jobs, 1, add);
+                step(closed, u32::from(share.user_only), add);
+                if *jobs == 0 {
+                    users.remove(&job.spec.uid);
+                }
+                if users.is_empty() {
+                    self.tenants.remove(&share.node);
+                }
             }
             used.memory_mb = if add {
                 used.memory_mb.saturating_add(share.memory_mb)

@@ -114,6 +114,9 @@ pub struct Share {
     pub whole_node: bool,
     /// Where it stands.
     pub state: ShareState,
+    /// Whether jobs of other users are kept off the node.
+    #[serde(deserialize_with = "crate::codec::since::<11, _, _>")]
+    pub user_only: bool,
 }
 
 impl Share {

@@ -221,6 +221,37 @@ fn a_whole_node_job_is_alone_on_its_node() {
 }
 
 #[test]
+fn users_that_want_to_be_apart_do_not_meet() {
+    let mut kit = Kit::new(1);
+    let apart = |uid| JobSpec { uid, sharing: Some(crate::Sharing::User), ..spec() };
+    let first = kit.try_submit(apart(1000)).expect("accepted");
+    kit.starts(first, &["n1"]);
+    let (own, other) = (kit.try_submit(apart(1000)), kit.try_submit(JobSpec { uid: 2, ..spec() }));
+    let (own, other) = (own.expect("accepted"), other.expect("accepted"));
+    let starts = vec![kit.start_of(other, &["n1"]), kit.start_of(own, &["n1"])];
+    let refused = vec![(other, StartRefusal::Resources)];
+    assert_eq!(kit.schedule(starts), Reply::Scheduled { started: vec![own], refused });
+    assert_eq!(kit.cluster.check(), Ok(()));
+}
+
+#[test]
+fn a_job_may_be_given_less_time_but_not_too_little() {
+    let mut kit = Kit::new(1);
+    let spec = JobSpec { time_limit: Some(Limit::Max(60)), time_min: Some(10), ..spec() };
+    let job = kit.try_submit(spec).expect("accepted");
+    for (minutes, starts) in [(9, false), (61, false), (10, true)] {
+        let start = crate::Start { time_limit: Some(minutes), ..kit.start_of(job, &["n1"]) };
+        let reply = kit.schedule(vec![start]);
+        assert_eq!(matches!(reply, Reply::Scheduled { started, .. } if started == [job]), starts);
+    }
+    assert_eq!(kit.cluster.job(job).map(|job| job.time_limit), Some(Limit::Max(10)));
+    let attempt = kit.attempt(job);
+    kit.requeues(job);
+    kit.epilog_of(job, attempt, "n1");
+    assert_eq!(kit.cluster.job(job).map(|job| job.time_limit), Some(Limit::Max(60)));
+}
+
+#[test]
 fn a_status_decides_how_a_job_ended() {
     let mut kit = Kit::new(1);
     let cases = [

@@ -152,7 +152,8 @@ impl Kit {
         };
         let placements = nodes.iter().map(placement).collect();
         let partition = self.job(id).partition.clone();
-        Start { job: id, attempt: self.attempt(id), partition, placements }
+        let attempt = self.attempt(id);
+        Start { job: id, attempt, partition, placements, time_limit: None }
     }
 
     pub(crate) fn schedule(&mut self, starts: Vec<Start>) -> Reply {

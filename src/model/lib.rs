@@ -41,6 +41,7 @@ mod step_place;
 mod submit;
 mod suspend;
 mod task_set;
+mod tenants;
 mod top;
 mod update_job;
 
@@ -73,6 +74,7 @@ pub use step::{
 };
 pub use suspend::Suspension;
 pub use task_set::TaskSet;
+pub use tenants::Tenants;
 
 #[cfg(test)]
 mod array_tests;

@@ -104,7 +104,7 @@ impl Step {
         let placements = names.into_iter().take(count).map(placement).collect();
         let partition =
             known.map_or_else(|| PartitionName::from("main"), |job| job.partition.clone());
-        Start { job, attempt, partition, placements }
+        Start { job, attempt, partition, placements, time_limit: None }
     }
 
     fn command(self, kit: &Kit) -> Command {

@@ -7,7 +7,7 @@ use flurm_base::{JobId, Time};
 use crate::apply::Events;
 use crate::{
     Allocation, Cluster, Constraint, Event, Hold, Job, JobBase, JobFlags, Launch, Limit, Node,
-    Placement, Reason, Reply, Share, ShareState, Start, StartRefusal,
+    PartitionConf, Placement, Reason, Reply, Share, ShareState, Sharing, Start, StartRefusal,
 };
 
 impl Cluster {
@@ -70,11 +70,15 @@ impl Cluster {
             return Err(StartRefusal::Partition);
         }
         check_placements(job, &start.placements)?;
-        let limit = if job.time_limit_fixed {
-            job.time_limit
-        } else {
-            job.time_limit.min(partition.conf.time_max)
+        let limit = match (start.time_limit, job.time_limit_fixed) {
+            (Some(minutes), _) => Limit::Max(minutes),
+            (None, true) => job.time_limit,
+            (None, false) => job.time_limit.min(partition.conf.time_max),
         };
+        if start.time_limit.is_some_and(|minutes| !may_run(job, minutes)) {
+            return Err(StartRefusal::Shape);
+        }
+        let closed = keeps_others_off(job, &partition.conf);
         let bounds = crate::node_bounds(self.reservations.values(), &job.spec, limit, at);
         let bounds = bounds.map_err(|_| StartRefusal::NotPending)?;
         let members = &self.index.members[&start.partition];
@@ -87,6 +91,10 @@ impl Cluster {
                 return Err(StartRefusal::Node);
             }
             self.check_room(job, node, placement)?;
+            let tenants = self.tenants(&placement.node);
+            if !tenants.admit(job.spec.uid, closed) {
+                return Err(StartRefusal::Resources);
+            }
         }
         if self.licenses_for(job).is_none() {
             return Err(StartRefusal::Licenses);
@@ -147,8 +155,9 @@ impl Cluster {
 
     /// Gives a job its resources. Validated before.
     fn start(&mut self, at: Time, start: &Start, events: &mut Events) {
-        let shares: Vec<Share> = start.placements.iter().map(share_of).collect();
-        let time_max = self.partitions[&start.partition].conf.time_max;
+        let conf = &self.partitions[&start.partition].conf;
+        let (time_max, closed) = (conf.time_max, keeps_others_off(&self.jobs[&start.job], conf));
+        let shares = start.placements.iter().map(|part| share_of(part, closed)).collect();
         let licenses = self.licenses_for(&self.jobs[&start.job]).expect("a start was validated");
         self.change_job(at, start.job, |job, _| {
             assert!(job.is_startable(), "a start was validated");
@@ -164,6 +173,9 @@ impl Cluster {
             job.licenses = licenses;
             if !job.time_limit_fixed && job.spec.time_min.is_some() {
                 job.time_limit = job.time_limit.min(time_max);
+            }
+            if let Some(minutes) = start.time_limit {
+                job.time_limit = Limit::Max(minutes);
             }
             job.end_cause = None;
             job.depends = None;
@@ -197,7 +209,18 @@ fn check_placements(job: &Job, parts: &[Placement]) -> Result<(), StartRefusal> 
     if right && names.len() == parts.len() { Ok(()) } else { Err(StartRefusal::Shape) }
 }
 
-fn share_of(part: &Placement) -> Share {
+/// Whether a job may be given so many minutes only.
+fn may_run(job: &Job, minutes: u32) -> bool {
+    let enough = job.spec.time_min.is_some_and(|least| least <= minutes);
+    enough && job.time_limit.allows(Limit::Max(minutes))
+}
+
+/// Whether a job shares its nodes with jobs of its own user only: it or its partition says so.
+fn keeps_others_off(job: &Job, conf: &PartitionConf) -> bool {
+    job.spec.sharing == Some(Sharing::User) || conf.exclusive_user
+}
+
+fn share_of(part: &Placement, user_only: bool) -> Share {
     Share {
         node: part.node.clone(),
         cpus: part.cpus,
@@ -205,5 +228,6 @@ fn share_of(part: &Placement) -> Share {
         tasks: part.tasks,
         whole_node: part.whole_node,
         state: ShareState::Held,
+        user_only,
     }
 }

@@ -8,12 +8,15 @@ use flurm_base::{JobId, Span, Time};
 use crate::demand::Demand;
 use crate::gate::Gate;
 use crate::place::place;
-use crate::timeline::{Booking, Placed, Timeline};
+use crate::timeline::{Booking, Placed, Timeline, User};
 use crate::{NodeView, Planned, Snapshot};
 
 /// Tasks of one array for which a start is planned ahead, at most
 /// (`bf_max_job_array_resv` in slurm.conf(5)).
 const ARRAY_PLANNED_MAX: u32 = 20;
+
+/// The user of what is planned ahead: it is not there yet.
+const NOBODY: User = (u32::MAX, false);
 
 /// What a pass learnt of a demand in a partition. Room only shrinks while a pass goes on, except
 /// where a booking is given back.
@@ -43,7 +46,7 @@ pub(crate) struct Ahead<'a> {
     snapshot: &'a Snapshot,
     /// Made when the first job finds no room; what was started before is kept for it.
     timeline: Option<Timeline>,
-    started: Vec<(Placed, Span)>,
+    started: Vec<(Placed, Span, User)>,
     bookings: BTreeMap<JobId, Vec<Booking>>,
     planned: u32,
     learnt: BTreeMap<&'a str, BTreeMap<Demand, Learnt>>,
@@ -104,11 +107,11 @@ impl<'a> Ahead<'a> {
     }
 
     /// A job, or a task of it, starts now.
-    pub(crate) fn start(&mut self, job: JobId, placed: &Placed, length: Span) {
+    pub(crate) fn start(&mut self, job: JobId, placed: &Placed, length: Span, user: User) {
         match &mut self.timeline {
-            None => self.started.push((placed.clone(), length)),
+            None => self.started.push((placed.clone(), length, user)),
             Some(timeline) => {
-                timeline.book(self.snapshot.now, length, placed.clone());
+                timeline.book(self.snapshot.now, length, placed.clone(), user);
             }
         }
         // What was planned for it in another partition is nobody's now.
@@ -148,7 +151,7 @@ impl<'a> Ahead<'a> {
                 break;
             }
             let Some((from, placed)) = self.earliest(wish, gate, usable) else { break };
-            self.book(wish.job, from, wish.length, placed);
+            self.book(wish, from, placed);
             is_planned = true;
         }
         is_planned
@@ -165,12 +168,14 @@ impl<'a> Ahead<'a> {
         let found = self.earliest(wish, gate, usable);
         let Some((from, placed)) = found.filter(|(from, _)| Some(*from) < before) else { return };
         self.give_back(wish.job);
-        self.book(wish.job, from, wish.length, placed);
+        self.book(wish, from, placed);
     }
 
-    fn book(&mut self, job: JobId, from: Time, length: Span, placed: Placed) {
-        let booking = self.timeline().book(from, length, placed);
-        self.bookings.entry(job).or_default().push(booking);
+    fn book(&mut self, wish: &Wish<'a, '_>, from: Time, mut placed: Placed) {
+        // Who will be there beside it is not known: it is planned to be alone.
+        placed.iter_mut().for_each(|(_, part)| part.whole_node |= wish.demand.user_only);
+        let booking = self.timeline().book(from, wish.length, placed, NOBODY);
+        self.bookings.entry(wish.job).or_default().push(booking);
         self.planned += 1;
     }
 
@@ -197,8 +202,8 @@ impl<'a> Ahead<'a> {
     fn timeline(&mut self) -> &mut Timeline {
         if self.timeline.is_none() {
             let mut timeline = Timeline::new(self.snapshot);
-            for (placed, length) in std::mem::take(&mut self.started) {
-                timeline.book(self.snapshot.now, length, placed);
+            for (placed, length, user) in std::mem::take(&mut self.started) {
+                timeline.book(self.snapshot.now, length, placed, user);
             }
             self.timeline = Some(timeline);
         }

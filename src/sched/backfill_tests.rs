@@ -48,6 +48,19 @@ fn limit(minutes: u32) -> impl Fn(&mut JobView, &mut flurm_model::JobSpec) {
 }
 
 #[test]
+fn a_job_takes_the_most_time_that_the_gap_has_and_no_less_than_it_needs() {
+    let mut s = backfilled(&[4]);
+    occupy(&mut s, 0, 2, 10);
+    add_job(&mut s, 4, limit(5));
+    for least in [None, Some(11), Some(3)] {
+        add_job(&mut s, 1, |job, spec| (job.time_limit, spec.time_min) = (Limit::Max(60), least));
+    }
+    let plan = plan(&s);
+    let starts: Vec<_> = plan.starts.iter().map(|start| (start.job.0, start.time_limit)).collect();
+    assert_eq!(starts, [(4, Some(10))]);
+}
+
+#[test]
 fn a_short_job_fills_the_gap_before_the_top_job() {
     let mut s = backfilled(&[4]);
     occupy(&mut s, 0, 2, 10);
@@ -130,8 +143,8 @@ fn a_plan_that_begins_where_a_window_ended_is_seen_by_the_next_window() {
         let node = s.nodes[at].name.clone();
         vec![(at, Placement { node, cpus: 1, memory_mb: 1, tasks: 1, whole_node: false })]
     };
-    timeline.book(NOW + minutes(12), minutes(2), part(0));
-    timeline.book(NOW, minutes(5), part(1));
+    timeline.book(NOW + minutes(12), minutes(2), part(0), (1, false));
+    timeline.book(NOW, minutes(5), part(1), (1, false));
     add_job(&mut s, 4, |_, _| {});
     let conf = s.partitions[0].conf.clone();
     let demand = Demand::of(&s.pending[0].spec, &conf, s.select).pop().expect("no constraint");
@@ -315,7 +328,7 @@ proptest! {
             if there.cpus_used + cpus <= there.cpus {
                 let name: NodeName = there.name.clone();
                 let part = Placement { node: name, cpus, memory_mb: u64::from(cpus), tasks: 1, whole_node: false };
-                timeline.book(NOW + minutes(first), minutes(many), vec![(node, part)]);
+                timeline.book(NOW + minutes(first), minutes(many), vec![(node, part)], (1, false));
                 booked.push((node, cpus, first, many));
             }
         }

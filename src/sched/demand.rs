@@ -47,6 +47,10 @@ pub(crate) struct Demand {
     cores_per_socket: u32,
     threads_per_core: u32,
     whole_node: bool,
+    /// Jobs of other users are kept off its nodes.
+    pub(crate) user_only: bool,
+    /// Its user, where that decides about nodes.
+    user: Option<u32>,
     select: Select,
     tasks: u32,
     overcommit: bool,
@@ -76,10 +80,11 @@ impl Demand {
             constraint = Constraint::default();
         }
         let wants_all = match spec.sharing {
-            None | Some(Sharing::Oversubscribe) => false,
+            None | Some(Sharing::Oversubscribe | Sharing::User) => false,
             // A node to itself also is a node shared with nobody else.
-            Some(Sharing::Exclusive | Sharing::User | Sharing::Mcs | Sharing::Topology) => true,
+            Some(Sharing::Exclusive | Sharing::Mcs | Sharing::Topology) => true,
         };
+        let user_only = spec.sharing == Some(Sharing::User) || conf.exclusive_user;
         let gives_all = conf.over_subscribe == OverSubscribe::Exclusive;
         let cpus_per_unit = if size.overcommit { 1 } else { size.cpus_per_task_or_default() };
         let tasks = size.tasks_or_default().max(1);
@@ -111,10 +116,18 @@ impl Demand {
             cores_per_socket: size.cores_per_socket.map_or(0, u32::from),
             threads_per_core: size.threads_per_core.map_or(0, u32::from),
             whole_node: wants_all || gives_all || select.unit == SelectUnit::Node,
+            user_only,
+            user: user_only.then_some(spec.uid),
             select,
             tasks,
             overcommit: size.overcommit,
         }
+    }
+
+    /// The same where some node keeps users off: whose job it is decides then.
+    pub(crate) fn of_user(mut self, uid: u32) -> Self {
+        self.user = Some(uid);
+        self
     }
 
     /// Whether the node is of a kind that the job could use, whatever runs there.
@@ -133,6 +146,9 @@ impl Demand {
     /// How many units the node can give beside what runs there; 0 when none.
     pub(crate) fn units_on(&self, node: &NodeView) -> u32 {
         if node.whole_node_taken || (self.whole_node && node.jobs > 0) {
+            return 0;
+        }
+        if self.user.is_some_and(|uid| node.jobs > 0 && !node.tenants.admit(uid, self.user_only)) {
             return 0;
         }
         let sockets = self.units_per_socket_max.map_or(u32::MAX, |per| per * node.sockets);

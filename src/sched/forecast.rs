@@ -173,8 +173,13 @@ impl Future {
         let Some(at) = self.snapshot.pending.iter().position(|job| job.id == start.job) else {
             return;
         };
+        let job = &self.snapshot.pending[at];
+        let limit = start.time_limit.map_or(job.time_limit, Limit::Max);
+        let end = end_of(self.snapshot.now, limit);
+        let uid = job.spec.uid;
+        let closed = job.spec.sharing == Some(flurm_model::Sharing::User)
+            || self.snapshot.partition(&start.partition).is_some_and(|one| one.conf.exclusive_user);
         let job = &mut self.snapshot.pending[at];
-        let end = end_of(self.snapshot.now, job.time_limit);
         let licenses = self.snapshot.licenses.choose(&job.spec).unwrap_or_default();
         self.snapshot.licenses.take(&licenses);
         job.tasks -= 1;
@@ -191,6 +196,7 @@ impl Future {
             node.memory_used_mb += part.memory_mb;
             node.jobs += 1;
             node.whole_node_taken |= part.whole_node;
+            node.tenants = node.tenants.with(uid, closed);
             parts.push((place, part));
         }
         let nth = u64::MAX - self.until.len() as u64;
@@ -228,6 +234,9 @@ fn leave(node: &mut NodeView, part: &Placement) {
     node.memory_used_mb = node.memory_used_mb.saturating_sub(part.memory_mb);
     node.jobs = node.jobs.saturating_sub(1);
     node.whole_node_taken &= !part.whole_node;
+    if node.jobs == 0 {
+        node.tenants = flurm_model::Tenants::Nobody;
+    }
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ pub(crate) fn cluster(cpus: &[u32]) -> Snapshot {
         memory_used_mb: 0,
         jobs: 0,
         whole_node_taken: false,
+        tenants: flurm_model::Tenants::Nobody,
     };
     let mut snapshot = Snapshot {
         now: NOW,

@@ -16,7 +16,7 @@ use std::rc::Rc;
 use flurm_base::{JobId, Span, Time};
 use flurm_model::{
     Command, Errno, Hold, JobSpec, Limit, NodeBounds, NodeName, PartitionName, PartitionState,
-    Reason, Refusal, Start,
+    Reason, Refusal, Sharing, Start, Tenants,
 };
 
 use crate::ahead::{Ahead, Wish};
@@ -183,11 +183,29 @@ struct Candidates {
     lasts: usize,
 }
 
+/// Whether a job shares its nodes with jobs of its own user only: it or its partition says so.
+pub(crate) fn keeps_others_off(job: &JobView, partition: &PartitionView) -> bool {
+    job.spec.sharing == Some(Sharing::User) || partition.conf.exclusive_user
+}
+
+/// Whether any job keeps other users off its nodes, or would.
+fn is_closed(snapshot: &Snapshot) -> bool {
+    let closed = |node: &NodeView| matches!(node.tenants, Tenants::One { closed: true, .. });
+    snapshot.nodes.iter().any(closed)
+        || snapshot.partitions.iter().any(|partition| partition.conf.exclusive_user)
+        || snapshot.pending.iter().any(|job| job.spec.sharing == Some(Sharing::User))
+}
+
+/// A job without a time limit is shortened to so many minutes at most: a year.
+const MINUTES_MAX: u32 = 365 * 24 * 60;
+
 /// What a pass knows so far.
 struct Pass<'a> {
     snapshot: &'a Snapshot,
     nodes: Vec<NodeView>,
     licenses: crate::Licenses,
+    /// Users decide about nodes.
+    is_closed: bool,
     /// The same nodes with nothing on them.
     vacant: Vec<NodeView>,
     /// How many tasks of each job start; a job is one.
@@ -214,6 +232,7 @@ impl<'a> Pass<'a> {
             snapshot,
             nodes: snapshot.nodes.clone(),
             licenses: snapshot.licenses.clone(),
+            is_closed: is_closed(snapshot),
             vacant,
             started: BTreeMap::new(),
             blocked: BTreeSet::new(),
@@ -252,7 +271,7 @@ impl<'a> Pass<'a> {
                 return;
             }
         };
-        let demands = Demand::of(&job.spec, &partition.conf, self.snapshot.select);
+        let demands = self.demands(job, partition);
         let Some(last) = demands.last() else {
             let text = String::from("its constraint cannot be read");
             self.explain(job, Reason::BadConstraints, text);
@@ -275,6 +294,14 @@ impl<'a> Pass<'a> {
                     self.start(job, partition, placed, length);
                 }
                 None if self.ahead.is_some() => {
+                    if let Some((placed, minutes)) = self.shorten(job, partition, &demands, over) {
+                        self.licenses.take(&licenses);
+                        let length = crate::timeline::length(Limit::Max(minutes), over);
+                        self.start(job, partition, placed, length);
+                        let start = self.starts.last_mut().expect("it was just put there");
+                        start.time_limit = Some(minutes);
+                        continue;
+                    }
                     let tasks = job.tasks_startable - nth;
                     self.plan_ahead(job, partition, last, length, &bounds, tasks);
                     return;
@@ -288,6 +315,47 @@ impl<'a> Pass<'a> {
         if job.tasks_startable < job.tasks {
             self.explain(job, Reason::ArrayTaskLimit, String::new());
         }
+    }
+
+    /// What a job needs, wish by wish.
+    fn demands(&self, job: &JobView, partition: &PartitionView) -> Vec<Demand> {
+        let demands = Demand::of(&job.spec, &partition.conf, self.snapshot.select);
+        match self.is_closed {
+            true => demands.into_iter().map(|demand| demand.of_user(job.spec.uid)).collect(),
+            false => demands,
+        }
+    }
+
+    /// A place for a job that would start now if it had less time than its limit, and the most
+    /// minutes, not less than `--time-min`, that it can have there.
+    fn shorten(
+        &mut self,
+        job: &'a JobView,
+        partition: &'a PartitionView,
+        demands: &[Demand],
+        over: Limit,
+    ) -> Option<(Placed, u32)> {
+        let least = job.spec.time_min?;
+        let most = job.time_limit.min(partition.conf.time_max).or(MINUTES_MAX);
+        if least >= most {
+            return None;
+        }
+        let mut attempt = |minutes: u32| {
+            let limit = Limit::Max(minutes);
+            let gate = Gate::new(&self.snapshot.reservations, &job.spec, limit);
+            let bounds = gate.bounds(self.snapshot.now).ok()?;
+            self.place_now(partition, demands, length(limit, over), &bounds)
+        };
+        let mut found = (attempt(least)?, least);
+        let (mut low, mut high) = (least + 1, most - 1);
+        while low <= high {
+            let middle = low + (high - low) / 2;
+            match attempt(middle) {
+                Some(placed) => (found, low) = ((placed, middle), middle + 1),
+                None => high = middle - 1,
+            }
+        }
+        Some(found)
     }
 
     /// What reservations leave to a job that starts now.
@@ -415,8 +483,9 @@ impl<'a> Pass<'a> {
     }
 
     fn start(&mut self, job: &JobView, partition: &PartitionView, placed: Placed, length: Span) {
+        let user = (job.spec.uid, keeps_others_off(job, partition));
         if let Some(ahead) = &mut self.ahead {
-            ahead.start(job.id, &placed, length);
+            ahead.start(job.id, &placed, length, user);
         }
         for (at, part) in &placed {
             let node = &mut self.nodes[*at];
@@ -424,6 +493,7 @@ impl<'a> Pass<'a> {
             node.memory_used_mb += part.memory_mb;
             node.jobs += 1;
             node.whole_node_taken |= part.whole_node;
+            node.tenants = node.tenants.with(user.0, user.1);
             self.filled += usize::from(node.is_full());
             let planted = flurm_base::planted::is("model_grants_more_than_a_node_has");
             assert!(node.cpus_used <= node.cpus || planted, "a node was given out twice");
@@ -435,6 +505,7 @@ impl<'a> Pass<'a> {
             attempt: job.attempt,
             partition: partition.conf.name.clone(),
             placements: placed.into_iter().map(|(_, part)| part).collect(),
+            time_limit: None,
         });
     }
 

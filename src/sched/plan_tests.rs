@@ -404,3 +404,26 @@ fn a_job_without_its_licenses_waits_and_keeps_nobody_back() {
     add_job(&mut s, 1, |_, _| {});
     assert_eq!(line(&s), "1=n1:1, 2=Licenses, 3=n1:1, 4=Licenses, 5=n1:1");
 }
+
+#[test]
+fn a_job_that_shares_with_its_user_only_keeps_others_off_and_is_kept_off() {
+    let mut s = cluster(&[4, 4]);
+    for (uid, sharing) in [(1, None), (1, Some(Sharing::User)), (2, None), (1, None)] {
+        add_job(&mut s, 1, |_, spec| (spec.uid, spec.sharing) = (uid, sharing));
+    }
+    add_job(&mut s, 1, |_, spec| (spec.uid, spec.sharing) = (2, Some(Sharing::User)));
+    add_job(&mut s, 3, |_, spec| spec.uid = 3);
+    assert_eq!(line(&s), "1=n1:1, 2=n1:1, 3=n2:1, 4=n1:1, 5=n2:1, 6=Resources");
+}
+
+#[test]
+fn a_partition_may_keep_users_apart() {
+    let mut s = cluster(&[4, 4]);
+    add_partition(&mut s, "apart", 0..2, |conf| conf.exclusive_user = true);
+    for uid in [1, 2, 1, 3] {
+        add_job(&mut s, 1, |job, spec| {
+            (spec.uid, job.partitions) = (uid, vec![PartitionName::from("apart")]);
+        });
+    }
+    assert_eq!(line(&s), "1=n1:1, 2=n2:1, 3=n1:1, 4=Resources");
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use flurm_base::{AttemptId, JobId, Span, Time};
 use flurm_model::{
     Cluster, Hold, Job, JobSpec, Limit, Node, NodeName, PartitionConf, PartitionName, Reason,
-    Select, ShareState, Weigher,
+    Select, ShareState, Tenants, Weigher,
 };
 
 /// A node's room.
@@ -43,6 +43,8 @@ pub struct NodeView {
     pub jobs: u32,
     /// Whether a job there keeps others off.
     pub whole_node_taken: bool,
+    /// Whose jobs they are.
+    pub tenants: Tenants,
 }
 
 impl NodeView {
@@ -57,6 +59,7 @@ impl NodeView {
         self.memory_used_mb = 0;
         self.jobs = 0;
         self.whole_node_taken = false;
+        self.tenants = Tenants::Nobody;
     }
 }
 
@@ -222,6 +225,7 @@ fn node_view(cluster: &Cluster, node: &Node) -> NodeView {
         memory_used_mb: used.memory_mb,
         jobs: used.jobs,
         whole_node_taken: used.whole_node_jobs > 0,
+        tenants: cluster.tenants(&node.conf.name),
     }
 }
 

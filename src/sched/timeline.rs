@@ -28,6 +28,9 @@ pub(crate) fn length(limit: Limit, over: Limit) -> Span {
     }
 }
 
+/// A job's user, and whether the job keeps others off.
+pub(crate) type User = (u32, bool);
+
 /// A part of the future that belongs to a job.
 #[derive(Clone, Debug)]
 pub(crate) struct Booking {
@@ -102,12 +105,14 @@ impl Timeline {
     }
 
     /// Takes parts of nodes for a job, from a time on.
-    pub(crate) fn book(&mut self, from: Time, length: Span, placed: Placed) -> Booking {
+    pub(crate) fn book(&mut self, from: Time, length: Span, placed: Placed, user: User) -> Booking {
         let until = from + length;
         for (at, placement) in &placed {
             self.profiles[*at].take(from, until, part_of(placement));
             self.booked[*at] += u32::from(from > self.now);
             if from <= self.now {
+                let tenants = &mut self.window[*at].tenants;
+                *tenants = tenants.with(user.0, user.1);
                 show(&mut self.window[*at], self.profiles[*at].over(self.now, self.now));
             }
         }

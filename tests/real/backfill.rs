@@ -60,3 +60,27 @@ fn nobody_overtakes_where_the_site_wants_it_so() {
         cluster.wait_idle();
     });
 }
+
+#[test]
+fn a_job_that_needs_less_time_takes_what_the_gap_has() {
+    let mut shape = Shape::small();
+    shape.lines.push("SchedulerParameters=bf_interval=1,bf_resolution=1".into());
+    each_release(&shape, |cluster, client| {
+        let long = client.sbatch(&["-w", "n1", "--exclusive", "-t", "30"], "sleep 300");
+        reaches(client, long, "RUNNING");
+        let first = client.sbatch(&["-N2", "--exclusive", "-t", "5"], "exit 0");
+        waits(client, first, "Resources");
+        let options = ["--exclusive", "-t", "2:00:00", "--time-min=10"];
+        let short = client.sbatch(&options, "sleep 300");
+        let record = reaches(client, short, "RUNNING");
+        let minutes: u32 = record.get("TimeLimit").split(':').nth(1).unwrap().parse().unwrap();
+        assert_eq!(record.get("TimeMin"), "00:10:00");
+        assert!((10..=30).contains(&minutes), "{record:?}");
+        assert_eq!(client.job(first).get("JobState"), "PENDING");
+        for job in [first, short, long] {
+            client.run("scancel", &[&job.to_string()]).ok();
+            ended(client, job);
+        }
+        cluster.wait_idle();
+    });
+}

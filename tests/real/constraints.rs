@@ -2,7 +2,7 @@
 
 use flurm_tests::{Client, Cluster, Shape};
 
-use crate::{each_release, ended, reaches};
+use crate::{BOB, each_release, ended, reaches};
 
 /// Four nodes with features: `a,x a,y b,x b,y,z`.
 fn featured(cluster: &Cluster) {
@@ -140,6 +140,30 @@ fn an_exclusive_job_has_its_node_to_itself() {
         assert_eq!(client.job(waits).get("OverSubscribe"), "YES");
         client.run("scancel", &[&alone.to_string()]).ok();
         assert_eq!(ended(client, waits).get("JobState"), "COMPLETED");
+        cluster.wait_idle();
+    });
+}
+
+#[test]
+fn jobs_of_one_user_may_keep_the_others_off() {
+    each_release(&Shape::small().nodes(1), |cluster, client| {
+        let bob = cluster.client().release(client.of_release()).user(BOB);
+        let apart = client.sbatch(&["-n1", "--exclusive=user"], "sleep 300");
+        let record = reaches(client, apart, "RUNNING");
+        assert_eq!((record.get("NumCPUs"), record.get("OverSubscribe")), ("1", "USER"));
+        let other = bob.sbatch(&["-n1", "-o", "/dev/null"], "sleep 300");
+        let own = client.sbatch(&["-n1"], "exit 0");
+        assert_eq!(ended(client, own).get("JobState"), "COMPLETED");
+        assert_eq!(client.job(other).get("JobState"), "PENDING");
+        client.run("scancel", &[&apart.to_string()]).ok();
+        reaches(client, other, "RUNNING");
+        let apart = client.sbatch(&["-n1", "--exclusive=user"], "exit 0");
+        let own = client.sbatch(&["-n1", "--begin=now"], "exit 0");
+        assert_eq!(client.job(apart).get("JobState"), "PENDING");
+        bob.run("scancel", &[&other.to_string()]).ok();
+        for job in [apart, own] {
+            assert_eq!(ended(client, job).get("JobState"), "COMPLETED");
+        }
         cluster.wait_idle();
     });
 }

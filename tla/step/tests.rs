@@ -74,6 +74,7 @@ impl Followed {
             attempt: self.attempt(),
             partition: PartitionName::from("main"),
             placements: vec![placement],
+            time_limit: None,
         };
         Command::Schedule { at: NOW, starts: vec![start], reasons: vec![] }
     }

@@ -49,6 +49,7 @@ fn node(at: usize) -> NodeView {
         memory_used_mb: 0,
         jobs: 0,
         whole_node_taken: false,
+        tenants: flurm_model::Tenants::Nobody,
     }
 }
 

@@ -137,22 +137,35 @@ impl fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
+/// Room that a writer makes when it has none, in bytes.
+const ROOM_BYTES_MIN: usize = 256;
+
 /// Collects bytes for one release.
+///
+/// The place of the next byte is kept apart from the memory, so that many fields are written with
+/// one look at the room there is, each at a place that the processor need not wait for.
 #[derive(Clone, Debug)]
 pub struct Writer {
     release: Release,
-    bytes: Vec<u8>,
+    /// What was written and, behind it, room that holds anything.
+    memory: Vec<u8>,
+    at: usize,
 }
 
 impl Writer {
     /// An empty writer.
     pub const fn new(release: Release) -> Self {
-        Self { release, bytes: Vec::new() }
+        Self { release, memory: Vec::new(), at: 0 }
     }
 
     /// An empty writer that has room for so many bytes.
     pub(crate) fn with_room(release: Release, bytes: usize) -> Self {
-        Self { release, bytes: Vec::with_capacity(bytes) }
+        Self { release, memory: vec![0; bytes], at: 0 }
+    }
+
+    /// Forgets what was written and keeps its memory.
+    pub const fn clear(&mut self) {
+        self.at = 0;
     }
 
     /// The release written for.
@@ -163,42 +176,83 @@ impl Writer {
 
     /// What was written.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.memory[..self.at]
     }
 
     /// What was written, by value.
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+    pub fn into_bytes(mut self) -> Vec<u8> {
+        self.memory.truncate(self.at);
+        self.memory
+    }
+
+    /// Makes room for so many bytes; gives the place of the first.
+    #[inline]
+    pub fn room(&mut self, bytes: usize) -> usize {
+        if self.memory.len() - self.at < bytes {
+            self.grow(bytes);
+        }
+        self.at
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, bytes: usize) {
+        let size = (self.at + bytes).max(self.memory.len() * 2).max(ROOM_BYTES_MIN);
+        self.memory.resize(size, 0);
+    }
+
+    /// The room for a run of fields at a place, which must have been made.
+    #[inline]
+    pub fn run<const N: usize>(&mut self, at: usize) -> &mut [u8; N] {
+        let rest = self.memory.get_mut(at..).and_then(<[u8]>::first_chunk_mut);
+        rest.expect("room was made for each")
+    }
+
+    /// Goes on at a place: everything before it was written.
+    #[inline]
+    pub fn stand_at(&mut self, at: usize) {
+        assert!(at <= self.memory.len(), "what was written has room");
+        self.at = at;
+    }
+
+    #[inline]
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        let at = self.room(N);
+        *self.run(at) = bytes;
+        self.at = at + N;
     }
 
     /// Writes one byte.
     #[inline]
     pub fn u8(&mut self, value: u8) {
-        self.bytes.push(value);
+        self.put([value]);
     }
 
     /// Writes two bytes, big end first.
     #[inline]
     pub fn u16(&mut self, value: u16) {
-        self.bytes.extend_from_slice(&value.to_be_bytes());
+        self.put(value.to_be_bytes());
     }
 
     /// Writes four bytes, big end first.
     #[inline]
     pub fn u32(&mut self, value: u32) {
-        self.bytes.extend_from_slice(&value.to_be_bytes());
+        self.put(value.to_be_bytes());
     }
 
     /// Writes eight bytes, big end first.
     #[inline]
     pub fn u64(&mut self, value: u64) {
-        self.bytes.extend_from_slice(&value.to_be_bytes());
+        self.put(value.to_be_bytes());
     }
 
     /// Appends bytes as they are.
     #[inline]
     pub fn raw(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        let at = self.room(bytes.len());
+        let end = at + bytes.len();
+        self.memory[at..end].copy_from_slice(bytes);
+        self.at = end;
     }
 
     /// Writes something in a release of its own.
@@ -212,8 +266,7 @@ impl Writer {
     /// large is refused before it is encoded.
     #[inline]
     pub fn count(&mut self, count: usize) {
-        let count = u32::try_from(count).expect("lengths are bounded by the largest frame");
-        self.u32(count);
+        self.u32(sent_count(count));
     }
 
     /// Writes a length and that many bytes.
@@ -226,34 +279,41 @@ impl Writer {
     /// Writes a C string: its length with a final NUL, its bytes and the NUL.
     #[inline]
     pub(crate) fn terminated(&mut self, bytes: &[u8]) {
-        self.bytes.reserve(bytes.len() + size_of::<u32>() + 1);
-        self.count(bytes.len() + 1);
-        self.raw(bytes);
-        self.u8(0);
+        let length = bytes.len() + 1;
+        let at = self.room(size_of::<u32>() + length);
+        let end = at + size_of::<u32>() + length;
+        let (count, text) = self.memory[at..end].split_at_mut(size_of::<u32>());
+        count.copy_from_slice(&sent_count(length).to_be_bytes());
+        let (text, nul) = text.split_at_mut(bytes.len());
+        text.copy_from_slice(bytes);
+        nul.fill(0);
+        self.at = end;
     }
 
-    /// The same for a short string that is followed by zeros: every size is known beforehand.
+    /// The same for a short string that is followed by zeros: every size is known beforehand, and
+    /// the room for `SHORT_WIDTH` bytes has been made. Gives the place behind it.
     #[inline]
-    pub(crate) fn terminated_short(&mut self, length: usize, padded: &[u8; SHORT_BYTES]) {
-        let start = self.bytes.len();
-        let run = self.run::<{ size_of::<u32>() + SHORT_BYTES + 1 }>();
+    pub(crate) fn put_short(&mut self, at: usize, length: u8, padded: &[u8; SHORT_BYTES]) -> usize {
+        let mut run = [0; SHORT_WIDTH];
         let (count, text) = run.split_at_mut(size_of::<u32>());
-        count.copy_from_slice(&(length as u32 + 1).to_be_bytes());
+        count.copy_from_slice(&(u32::from(length) + 1).to_be_bytes());
         text[..SHORT_BYTES].copy_from_slice(padded);
-        self.bytes.truncate(start + size_of::<u32>() + length + 1);
-    }
-
-    /// Appends so many zeros, to be written over.
-    #[inline]
-    pub fn run<const N: usize>(&mut self) -> &mut [u8; N] {
-        self.bytes.extend_from_slice(&[0; N]);
-        self.bytes.last_chunk_mut().expect("as many bytes were appended")
+        *self.run(at) = run;
+        at + size_of::<u32>() + usize::from(length) + 1
     }
 
     /// Replaces the four bytes at `at` by a length known only later.
     pub fn patch_u32(&mut self, at: usize, value: u32) {
-        self.bytes[at..at + 4].copy_from_slice(&value.to_be_bytes());
+        self.memory[..self.at][at..at + 4].copy_from_slice(&value.to_be_bytes());
     }
+}
+
+/// The bytes that a short string takes at most.
+pub(crate) const SHORT_WIDTH: usize = size_of::<u32>() + SHORT_BYTES + 1;
+
+#[inline]
+fn sent_count(count: usize) -> u32 {
+    u32::try_from(count).expect("lengths are bounded by the largest frame")
 }
 
 /// Takes bytes apart for one release.
@@ -419,12 +479,16 @@ impl<'a> Reader<'a> {
         Ok(*array)
     }
 
-    /// Takes a run of fields whose sizes are known; nothing where less is left.
+    /// What is not read yet, to be read without this reader; `stand_before` tells how far that got.
     #[inline]
-    pub fn run<const N: usize>(&mut self) -> Option<&'a [u8; N]> {
-        let (run, rest) = self.rest.split_first_chunk()?;
+    pub const fn ahead(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Goes on before `rest`, an end of what `ahead` gave.
+    #[inline]
+    pub const fn stand_before(&mut self, rest: &'a [u8]) {
         self.rest = rest;
-        Some(run)
     }
 
     /// Reads one byte.

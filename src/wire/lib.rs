@@ -64,5 +64,5 @@ pub use trace::{Content, Part};
 pub use value::Value;
 pub use view::{Json, Visitor};
 pub use wire::{
-    Codec, Counted, FieldInfo, Fixed, Record, Wire, count_of, predicate, schema_like, skip_like,
+    Brief, Codec, Counted, FieldInfo, Fixed, Record, Wire, count_of, predicate, schema_like, skip_like,
 };

@@ -11,7 +11,8 @@ use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::text;
+use crate::bytes::SHORT_WIDTH;
+use crate::{Brief, DecodeError, Reader, Writer, text};
 
 /// Bytes of a message that one pool takes over, unless a single text is longer. A text keeps at
 /// most so much of others alive.
@@ -110,16 +111,41 @@ impl Text {
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
             Form::Short { length, bytes } => &bytes[..usize::from(*length)],
-            Form::Pooled { .. } | Form::Whole(_) => self.as_str().as_bytes(),
+            Form::Pooled { length: [high, middle, low], start, pool } => {
+                let start = *start as usize;
+                let length = u32::from_be_bytes([0, *high, *middle, *low]) as usize;
+                pool.as_bytes().get(start..start + length).unwrap_or_default()
+            }
+            Form::Whole(text) => text.as_bytes(),
         }
     }
 
-    fn write(&self, w: &mut crate::Writer) {
+    #[inline]
+    fn write(&self, w: &mut Writer) {
         match &self.0 {
-            Form::Short { length, bytes } => w.terminated_short(usize::from(*length), bytes),
-            Form::Pooled { .. } => w.terminated(self.as_bytes()),
+            Form::Short { length, bytes } => {
+                let at = w.room(SHORT_WIDTH);
+                let at = w.put_short(at, *length, bytes);
+                w.stand_at(at);
+            }
+            Form::Pooled { .. } | Form::Whole(_) => self.write_long(w),
+        }
+    }
+
+    #[inline(never)]
+    fn write_long(&self, w: &mut Writer) {
+        match &self.0 {
+            Form::Short { .. } | Form::Pooled { .. } => w.terminated(self.as_bytes()),
             Form::Whole(text) => text::encode(Some(text), w),
         }
+    }
+
+    /// Writes a text for which no room was made, and makes room for what follows.
+    #[inline(never)]
+    fn place_long(&self, w: &mut Writer, at: usize, room: usize) -> usize {
+        w.stand_at(at);
+        self.write_long(w);
+        w.room(room)
     }
 }
 
@@ -250,25 +276,28 @@ impl Hash for Text {
     }
 }
 
+/// An absent text on the wire: a length of nothing, not even of a NUL.
+const ABSENT: [u8; size_of::<u32>()] = [0; size_of::<u32>()];
+
 impl crate::Wire for Option<Text> {
     const KIND: &'static str = "str";
 
     #[inline]
-    fn encode(&self, w: &mut crate::Writer) {
+    fn encode(&self, w: &mut Writer) {
         match self {
             Some(text) => text.write(w),
             None => w.u32(0),
         }
     }
 
-    fn decode(r: &mut crate::Reader<'_>) -> Result<Self, crate::DecodeError> {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let mut text = None;
         text::fill_shared(&mut text, r)?;
         Ok(text)
     }
 
     #[inline]
-    fn fill(&mut self, r: &mut crate::Reader<'_>) -> Result<(), crate::DecodeError> {
+    fn fill(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
         text::fill_shared(self, r)
     }
 
@@ -284,17 +313,45 @@ impl crate::Wire for Option<Text> {
     }
 }
 
+impl Brief for Option<Text> {
+    const ROOM: usize = SHORT_WIDTH;
+
+    #[inline]
+    fn place(&self, w: &mut Writer, at: usize, room: usize) -> usize {
+        match self {
+            None => {
+                *w.run(at) = ABSENT;
+                at + ABSENT.len()
+            }
+            Some(Text(Form::Short { length, bytes })) => w.put_short(at, *length, bytes),
+            Some(long) => long.place_long(w, at, room),
+        }
+    }
+
+    #[inline]
+    fn take<'a>(&mut self, rest: &'a [u8], r: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
+        match rest.split_first_chunk() {
+            Some((&ABSENT, rest)) if self.is_none() => Ok(rest),
+            _ => {
+                r.stand_before(rest);
+                text::fill_shared(self, r)?;
+                Ok(r.ahead())
+            }
+        }
+    }
+}
+
 /// A text that is always sent; an absent one reads as empty.
 impl crate::Wire for Text {
     const KIND: &'static str = "str";
 
     #[inline]
-    fn encode(&self, w: &mut crate::Writer) {
+    fn encode(&self, w: &mut Writer) {
         self.write(w);
     }
 
     #[inline]
-    fn decode(r: &mut crate::Reader<'_>) -> Result<Self, crate::DecodeError> {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Option::<Self>::decode(r).map(Option::unwrap_or_default)
     }
 
@@ -310,7 +367,7 @@ impl crate::Wire for Text {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Reader, Release, Wire, Writer};
+    use crate::{Release, Wire};
 
     fn sent(texts: &[Option<&str>]) -> Vec<u8> {
         let mut w = Writer::new(Release::NEWEST);

@@ -62,6 +62,25 @@ pub trait Fixed: Copy {
     fn get<'a>(&mut self, run: &'a [u8]) -> &'a [u8];
 }
 
+/// A kind that mostly takes few bytes. Derived neighbours, those of fixed size among them, share
+/// one look at the room there is, and the place reached stays at hand from one to the next.
+pub trait Brief: Wire {
+    /// The most bytes that it takes in the common case, for which room has been made.
+    const ROOM: usize;
+
+    /// Writes the value at a place and gives the place behind it, where there is again as much
+    /// room as there has been, less `ROOM` bytes; `room` is at least that.
+    fn place(&self, w: &mut Writer, at: usize, room: usize) -> usize;
+
+    /// Reads the value from the start of `rest`, which the reader has yet to read; gives what is
+    /// behind it. What stands there is the type's default.
+    fn take<'a>(
+        &mut self,
+        rest: &'a [u8],
+        r: &mut Reader<'a>,
+    ) -> Result<&'a [u8], DecodeError>;
+}
+
 /// An encoding of `T` other than its own, named by `#[wire(as_ = …)]`.
 pub trait Codec<T: Debug> {
     /// The kind's name in field tables.

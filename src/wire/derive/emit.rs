@@ -11,11 +11,11 @@ const LAST: usize = RELEASES.len() - 1;
 /// All generated items.
 pub(crate) fn all(declaration: &Declaration) -> TokenStream {
     let name = &declaration.name;
-    let encode = by_order(declaration, |fields| run::in_runs(fields, run::encode, encode_field));
+    let encode = by_order(declaration, |fields| run::in_stretches(fields, run::encode, encode_field));
     let fill = by_order(declaration, |fields| {
-        run::in_runs(
+        run::in_stretches(
             fields,
-            |run| run::fill(declaration, run),
+            |stretch| run::fill(declaration, stretch),
             |field| fill_field(declaration, field),
         )
     });
@@ -190,7 +190,7 @@ fn encode_field(field: &Field) -> TokenStream {
     guarded(field, false, statement)
 }
 
-fn place_of(declaration: &Declaration, field: &Field) -> String {
+pub(crate) fn place_of(declaration: &Declaration, field: &Field) -> String {
     format!("{}.{}", declaration.name, field.text())
 }
 

@@ -542,14 +542,14 @@ impl<'a> Reader<'a> {
         self.take(length as usize)
     }
 
-    /// The text of `length` plain bytes that was read last with its final NUL.
+    /// Fills with the text of `length` plain bytes that was read last with its final NUL.
     #[inline]
-    pub(crate) fn pooled(&mut self, length: usize) -> Text {
+    pub(crate) fn fill_pooled(&mut self, length: usize, slot: &mut Option<Text>) {
         let end = self.at() - 1;
         let start = end - length;
         match &self.pool {
-            Some(pool) if pool.covers(start, end) => pool.text(start, length),
-            _ => self.pool.insert(Pool::new(self.bytes, start, end)).text(start, length),
+            Some(pool) if pool.covers(start, end) => pool.put(start, length, slot),
+            _ => self.pool.insert(Pool::new(self.bytes, start, end)).put(start, length, slot),
         }
     }
 

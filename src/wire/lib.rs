@@ -13,6 +13,7 @@ pub mod dbd;
 pub mod difference;
 pub mod dissect;
 mod errno;
+mod few;
 pub mod frame;
 pub mod hash;
 pub mod header;
@@ -46,6 +47,7 @@ pub use bytes::{
 };
 pub use dbd::DbdMessage;
 pub use errno::Errno;
+pub use few::{Few, Few16, Few32, Few64};
 pub use flurm_wire_derive::Wire;
 pub use frame::{Frame, FrameError};
 pub use header::{Forward, Header, Returned};
@@ -64,5 +66,6 @@ pub use trace::{Content, Part};
 pub use value::Value;
 pub use view::{Json, Visitor};
 pub use wire::{
-    Brief, Codec, Counted, FieldInfo, Fixed, Record, Wire, count_of, predicate, schema_like, skip_like,
+    Brief, Codec, Counted, FieldInfo, Fixed, Record, Wire, count_of, predicate, schema_like,
+    skip_like,
 };

@@ -20,10 +20,10 @@ pub(crate) const POOL_BYTES: usize = 32 << 10;
 /// Texts up to this length stand in place, if they are the same here and on the wire.
 pub(crate) const SHORT_BYTES: usize = 14;
 
-/// The copied part of a message. Bytes that are not ASCII are 0 here, which no text contains.
+/// The copied part of a message.
 #[derive(Clone, Debug)]
 pub(crate) struct Pool {
-    content: Arc<String>,
+    content: Arc<Vec<u8>>,
     /// Where the content starts among the reader's bytes.
     start: usize,
 }
@@ -33,10 +33,7 @@ impl Pool {
     #[cold]
     pub(crate) fn new(bytes: &[u8], start: usize, end: usize) -> Self {
         let end = end.max(start.saturating_add(POOL_BYTES)).min(bytes.len());
-        let ascii = |byte: &u8| if byte.is_ascii() { *byte } else { 0 };
-        let content: Vec<u8> = bytes[start..end].iter().map(ascii).collect();
-        let content = String::from_utf8(content).expect("what is left is ASCII");
-        Self { content: Arc::new(content), start }
+        Self { content: Arc::new(bytes[start..end].to_vec()), start }
     }
 
     /// Whether it has the bytes between these places.
@@ -46,16 +43,23 @@ impl Pool {
         starts && end - self.start <= self.content.len()
     }
 
-    /// The plain text of that length which starts there.
+    /// Puts the plain text of that length which starts there into a slot.
     #[inline]
-    pub(crate) fn text(&self, start: usize, length: usize) -> Text {
+    pub(crate) fn put(&self, start: usize, length: usize, slot: &mut Option<Text>) {
         let start = start - self.start;
-        let [high, bytes @ ..] = narrow(length).to_be_bytes();
-        if high > 0 {
-            return Text::from(self.content[start..start + length].to_owned());
+        let length = narrow(length);
+        match u8::try_from(length >> u16::BITS) {
+            // Stored part by part: put together elsewhere, its parts would be waited for.
+            Ok(high) => {
+                let (low, start) = ((length & u32::from(u16::MAX)) as u16, narrow(start));
+                let pool = Arc::clone(&self.content);
+                *slot = Some(Text(Form::Pooled { high, low, start, pool }));
+            }
+            Err(_) => {
+                let text = self.content.get(start..start + length as usize).unwrap_or_default();
+                *slot = Some(Text::from(text::from_bytes(text)));
+            }
         }
-        let start = narrow(start);
-        Text(Form::Pooled { length: bytes, start, pool: Arc::clone(&self.content) })
     }
 }
 
@@ -74,8 +78,8 @@ pub struct Text(Form);
 enum Form {
     /// A plain text, followed by zeros.
     Short { length: u8, bytes: [u8; SHORT_BYTES] },
-    /// A plain text among others; the length's big end first.
-    Pooled { length: [u8; 3], start: u32, pool: Arc<String> },
+    /// A plain text among others; its length in two parts.
+    Pooled { high: u8, low: u16, start: u32, pool: Arc<Vec<u8>> },
     /// Any text.
     Whole(Arc<String>),
 }
@@ -96,11 +100,8 @@ impl Text {
     #[inline]
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            Form::Short { .. } => std::str::from_utf8(self.as_bytes()).unwrap_or_default(),
-            Form::Pooled { length: [high, middle, low], start, pool } => {
-                let start = *start as usize;
-                let length = u32::from_be_bytes([0, *high, *middle, *low]) as usize;
-                pool.get(start..start + length).unwrap_or_default()
+            Form::Short { .. } | Form::Pooled { .. } => {
+                std::str::from_utf8(self.as_bytes()).unwrap_or_default()
             }
             Form::Whole(text) => text,
         }
@@ -111,10 +112,10 @@ impl Text {
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
             Form::Short { length, bytes } => &bytes[..usize::from(*length)],
-            Form::Pooled { length: [high, middle, low], start, pool } => {
+            Form::Pooled { high, low, start, pool } => {
                 let start = *start as usize;
-                let length = u32::from_be_bytes([0, *high, *middle, *low]) as usize;
-                pool.as_bytes().get(start..start + length).unwrap_or_default()
+                let length = usize::from(*high) << u16::BITS | usize::from(*low);
+                pool.get(start..start + length).unwrap_or_default()
             }
             Form::Whole(text) => text.as_bytes(),
         }
@@ -140,27 +141,26 @@ impl Text {
         }
     }
 
-    /// Writes a text for which no room was made, and makes room for what follows.
+    /// Writes a text at a place that has room for a short one; a longer one is followed by as much
+    /// room as there was.
     #[inline(never)]
-    fn place_long(&self, w: &mut Writer, at: usize, room: usize) -> usize {
+    fn place(&self, w: &mut Writer, at: usize, room: usize) -> usize {
+        if let Form::Short { length, bytes } = &self.0 {
+            return w.put_short(at, *length, bytes);
+        }
         w.stand_at(at);
         self.write_long(w);
         w.room(room)
     }
 }
 
-/// Puts a plain text there if it is short enough.
+/// Puts a short plain text there: the first `length` of these bytes, which are followed by zeros.
 #[inline]
-pub(crate) fn put_short(text: &[u8], slot: &mut Option<Text>) -> bool {
-    if text.len() > SHORT_BYTES {
-        return false;
+pub(crate) fn put_short(length: u8, padded: u128, slot: &mut Option<Text>) {
+    let padded = padded.to_le_bytes();
+    if let Some(bytes) = padded.first_chunk() {
+        *slot = Some(Text(Form::Short { length, bytes: *bytes }));
     }
-    // Filled where it stands: moved about, its bytes would be waited for.
-    if let Form::Short { length, bytes } = &mut slot.insert(Text::default()).0 {
-        *length = text.len() as u8;
-        bytes[..text.len()].copy_from_slice(text);
-    }
-    true
 }
 
 impl Default for Text {
@@ -323,8 +323,7 @@ impl Brief for Option<Text> {
                 *w.run(at) = ABSENT;
                 at + ABSENT.len()
             }
-            Some(Text(Form::Short { length, bytes })) => w.put_short(at, *length, bytes),
-            Some(long) => long.place_long(w, at, room),
+            Some(text) => text.place(w, at, room),
         }
     }
 
@@ -332,13 +331,20 @@ impl Brief for Option<Text> {
     fn take<'a>(&mut self, rest: &'a [u8], r: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
         match rest.split_first_chunk() {
             Some((&ABSENT, rest)) if self.is_none() => Ok(rest),
-            _ => {
-                r.stand_before(rest);
-                text::fill_shared(self, r)?;
-                Ok(r.ahead())
-            }
+            _ => take_present(self, rest, r),
         }
     }
+}
+
+#[inline(never)]
+fn take_present<'a>(
+    slot: &mut Option<Text>,
+    rest: &'a [u8],
+    r: &mut Reader<'a>,
+) -> Result<&'a [u8], DecodeError> {
+    r.stand_before(rest);
+    text::fill_shared(slot, r)?;
+    Ok(r.ahead())
 }
 
 /// A text that is always sent; an absent one reads as empty.

@@ -3,7 +3,7 @@
 
 use std::ffi::CStr;
 
-use crate::shared::put_short;
+use crate::shared::{SHORT_BYTES, put_short};
 use crate::{DecodeError, Fault, Reader, Text, Writer};
 
 /// A byte `b` (0x80 or above) that is not part of valid UTF-8 becomes the character `ESCAPE + b`,
@@ -44,12 +44,16 @@ const LOW_BITS: u64 = u64::MAX / 0xff;
 /// The highest bit of every byte of a word.
 const HIGH_BITS: u64 = LOW_BITS << 7;
 
+/// Not 0 if a byte of the word is not ASCII or NUL. Of a byte from 1 to 127 neither it nor its
+/// predecessor has the highest bit; the lowest byte of a word that is something else always shows it.
+#[inline]
+const fn odd(word: u64) -> u64 {
+    (word | word.wrapping_sub(LOW_BITS)) & HIGH_BITS
+}
+
 /// Whether every byte is ASCII and none is NUL: text that is the same here and on the wire.
 #[inline]
 pub(crate) fn is_plain(bytes: &[u8]) -> bool {
-    // Of a byte from 1 to 127 neither it nor its predecessor has the highest bit; the lowest byte
-    // of a word that is something else always shows it.
-    let odd = |word: u64| (word | word.wrapping_sub(LOW_BITS)) & HIGH_BITS;
     let (words, rest) = bytes.as_chunks::<WORD_BYTES>();
     let mut seen = words.iter().fold(0, |seen, word| seen | odd(u64::from_ne_bytes(*word)));
     match bytes.last_chunk() {
@@ -78,15 +82,45 @@ pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Option<String>, DecodeError> 
 }
 
 /// The same as a text that stands in place or shares the reader's pool, if it can.
+#[inline]
 pub(crate) fn fill_shared(slot: &mut Option<Text>, r: &mut Reader<'_>) -> Result<(), DecodeError> {
-    let Some(body) = body(r)? else {
-        *slot = None;
-        return Ok(());
-    };
-    if !is_plain(body) {
-        *slot = Some(from_bytes(until_nul(body)).into());
-    } else if !put_short(body, slot) {
-        *slot = Some(r.pooled(body.len()));
+    let short = r.ahead().split_first_chunk();
+    let short =
+        short.and_then(|(length, behind)| fill_short(u32::from_be_bytes(*length), behind, slot));
+    match short {
+        Some(rest) => r.stand_before(rest),
+        None => fill_any(slot, r)?,
+    }
+    Ok(())
+}
+
+/// Fills with a short plain text, if one stands with its NUL in the next `length` bytes; gives what
+/// is behind it. Looks at as many bytes as a short one has at most, at once.
+#[inline]
+fn fill_short<'a>(length: u32, bytes: &'a [u8], slot: &mut Option<Text>) -> Option<&'a [u8]> {
+    let text_length = u8::try_from(length.checked_sub(1)?).ok()?;
+    if usize::from(text_length) > SHORT_BYTES {
+        return None;
+    }
+    let (look, end) = (bytes.first_chunk()?, usize::from(text_length));
+    let mask = (1 << (u32::from(text_length) * u8::BITS)) - 1;
+    let text = u128::from_le_bytes(*look) & mask;
+    // Whatever stands behind the text counts as plain.
+    let seen = text | u128::from(LOW_BITS) << u64::BITS & !mask | u128::from(LOW_BITS) & !mask;
+    let odd = odd(seen as u64) | odd((seen >> u64::BITS) as u64);
+    if odd != 0 || look.get(end) != Some(&0) {
+        return None;
+    }
+    put_short(text_length, text, slot);
+    bytes.get(end + 1..)
+}
+
+#[inline(never)]
+fn fill_any(slot: &mut Option<Text>, r: &mut Reader<'_>) -> Result<(), DecodeError> {
+    match body(r)? {
+        None => *slot = None,
+        Some(body) if body.len() > SHORT_BYTES && is_plain(body) => r.fill_pooled(body.len(), slot),
+        Some(body) => *slot = Some(from_bytes(until_nul(body)).into()),
     }
     Ok(())
 }

@@ -74,11 +74,7 @@ pub trait Brief: Wire {
 
     /// Reads the value from the start of `rest`, which the reader has yet to read; gives what is
     /// behind it. What stands there is the type's default.
-    fn take<'a>(
-        &mut self,
-        rest: &'a [u8],
-        r: &mut Reader<'a>,
-    ) -> Result<&'a [u8], DecodeError>;
+    fn take<'a>(&mut self, rest: &'a [u8], r: &mut Reader<'a>) -> Result<&'a [u8], DecodeError>;
 }
 
 /// An encoding of `T` other than its own, named by `#[wire(as_ = …)]`.

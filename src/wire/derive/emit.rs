@@ -11,7 +11,8 @@ const LAST: usize = RELEASES.len() - 1;
 /// All generated items.
 pub(crate) fn all(declaration: &Declaration) -> TokenStream {
     let name = &declaration.name;
-    let encode = by_order(declaration, |fields| run::in_stretches(fields, run::encode, encode_field));
+    let encode =
+        by_order(declaration, |fields| run::in_stretches(fields, run::encode, encode_field));
     let fill = by_order(declaration, |fields| {
         run::in_stretches(
             fields,

@@ -3,7 +3,7 @@
 
 use super::SelectJobInfo;
 use super::codec::{Flag255, U16Until, UnlessNoVal, V22_05};
-use crate::{Bits, NO_VAL, NO_VAL16, Release, StepId, Text, UnixTime, Wire};
+use crate::{Bits, Few16, Few32, Few64, NO_VAL, NO_VAL16, Release, StepId, Text, UnixTime, Wire};
 
 /// A job as listings show it, for the detailed view too. Part of 2004.
 #[derive(Clone, Debug, PartialEq, Wire)]
@@ -287,21 +287,21 @@ pub struct JobResources {
     pub whole_node: u8,
     pub threads_per_core: u16,
     pub cr_type: u16,
-    pub cpu_array_reps: Vec<u32>,
-    pub cpu_array_value: Vec<u16>,
-    pub cpus: Vec<u16>,
-    pub cpus_used: Vec<u16>,
-    pub memory_allocated: Vec<u64>,
-    pub memory_used: Vec<u64>,
-    pub sockets_per_node: Vec<u16>,
-    pub cores_per_socket: Vec<u16>,
-    pub sock_core_rep_count: Vec<u32>,
+    pub cpu_array_reps: Few32,
+    pub cpu_array_value: Few16,
+    pub cpus: Few16,
+    pub cpus_used: Few16,
+    pub memory_allocated: Few64,
+    pub memory_used: Few64,
+    pub sockets_per_node: Few16,
+    pub cores_per_socket: Few16,
+    pub sock_core_rep_count: Few32,
     pub core_bitmap: Option<Bits>,
     pub core_bitmap_used: Option<Bits>,
     #[wire(since = V24_05, until = V25_11)]
     pub node_bitmap: Option<Bits>,
     #[wire(since = V26_05)]
-    pub node_ranks: Vec<u32>,
+    pub node_ranks: Few32,
 }
 
 /// The constraints on sockets and cores that a job was submitted with.

@@ -78,8 +78,8 @@ fn a_running_job_shows_its_resources_in_detail() {
         let resources = held.find(|held| text(&held.nodes) == "n1").expect("a job runs on n1");
         assert_eq!(resources.nhosts, 1, "{release}");
         assert_eq!(u32::from(resources.cpus[0]), resources.ncpus, "{release}");
-        assert_eq!(resources.sockets_per_node, [2], "{release}");
-        assert_eq!(resources.cores_per_socket, [2], "{release}");
+        assert_eq!(*resources.sockets_per_node, [2], "{release}");
+        assert_eq!(*resources.cores_per_socket, [2], "{release}");
         let cores = resources.core_bitmap.as_ref().expect("cores are known");
         assert_eq!(cores.size(), 4, "{release}");
     }

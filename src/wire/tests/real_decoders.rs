@@ -4,7 +4,7 @@
 //!
 //! `decoders/<release>/<case>.txt` keeps the verdicts, one line a value: the field of our
 //! declaration, and what the client showed for it before and after. `UPDATE=1` rewrites them;
-//! `CASE=node` is for those cases only whose names begin so. A
+//! `CASE=node,job` is for those cases only whose names begin so. A
 //! field that moved, grew or shrank changes what the client prints for all that follow.
 //!
 //! Needs Debian's clients: 22.05 on the machine, 24.11 and 26.05 in side roots.
@@ -19,6 +19,8 @@ mod cases;
 mod client;
 #[path = "decoders/nodes.rs"]
 mod nodes;
+#[path = "decoders/outcomes.rs"]
+mod outcomes;
 #[path = "decoders/report.rs"]
 mod report;
 #[path = "decoders/serve.rs"]
@@ -40,6 +42,10 @@ use shown::Shown;
 
 /// Values of one reply; a sample with more draws lots it should not.
 const VALUES_MAX: u64 = 900;
+
+fn all() -> impl Iterator<Item = &'static Case> {
+    CASES.iter().chain(nodes::CASES).chain(outcomes::CASES).chain(accounting::CASES)
+}
 
 /// The values of a message by the names that lead to them.
 fn fields(message: &Answer) -> BTreeMap<String, String> {
@@ -73,7 +79,7 @@ fn ask(server: &Server, clients: &Clients, case: &Case, message: Answer) -> Resu
         Sample::Controller(_) => "",
         Sample::Accounting(_) => "accounting",
     };
-    clients.run(part, case.command).and_then(|text| shown::take_apart(case.form, &text))
+    clients.run(part, case.command, case.fails).and_then(|text| shown::take_apart(case.form, &text))
 }
 
 /// The verdict of one release's client on one reply.
@@ -119,13 +125,9 @@ fn judge(release: Release) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/decoders").join(release.name());
     let only = std::env::var("CASE").ok();
     let mut faults = Vec::new();
-    for case in CASES
-        .iter()
-        .chain(nodes::CASES)
-        .chain(accounting::CASES)
-        .filter(|case| case.in_release(release))
-    {
-        if only.as_ref().is_some_and(|only| !case.name.starts_with(only)) {
+    for case in all().filter(|case| case.in_release(release)) {
+        let is_one = |only: &str| only.split(',').any(|name| case.name.starts_with(name));
+        if only.as_deref().is_some_and(|only| !is_one(only)) {
             continue;
         }
         let fresh = verdict(release, &server, &clients, case);
@@ -151,8 +153,7 @@ fn judge(release: Release) {
 
 #[test]
 fn every_reply_is_judged_or_has_a_reason() {
-    let cases = CASES.iter().chain(nodes::CASES).chain(accounting::CASES);
-    let (document, mut faults) = report::report(cases);
+    let (document, mut faults) = report::report(all());
     faults.extend(report::compare(&document));
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

@@ -30,6 +30,8 @@ pub(crate) struct Case {
     pub(crate) since: Release,
     /// The last.
     pub(crate) until: Release,
+    /// Whether the command prints the answer as its complaint, and fails.
+    pub(crate) fails: bool,
 }
 
 /// Whose answer it is, and how it is made.
@@ -98,7 +100,7 @@ impl Case {
         form: Form,
     ) -> Self {
         let (since, until) = (Release::OLDEST, Release::NEWEST);
-        Self { name, asks, sample, command, form, volatile: &[], since, until }
+        Self { name, asks, sample, command, form, volatile: &[], since, until, fails: false }
     }
 
     /// Whether a release's clients have the command.
@@ -113,6 +115,11 @@ impl Case {
 
     pub(crate) const fn until(mut self, release: Release) -> Self {
         self.until = release;
+        self
+    }
+
+    pub(crate) const fn failing(mut self) -> Self {
+        self.fails = true;
         self
     }
 

@@ -3,6 +3,7 @@
 //! Pure: texts come from a function that the caller gives, and what a key means to a daemon is not
 //! known here.
 
+pub mod associations;
 mod conf;
 mod diagnostic;
 mod fields;

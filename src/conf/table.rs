@@ -28,11 +28,20 @@ const CONSUMABLES: &[&str] = &[
 const JWT_OPTIONS: &[&str] =
     &["disable_token_creation", "jwks", "jwt_key", "max_token_lifespan", "userclaimfield"];
 
+/// What is billed by `TRESBillingWeights`.
+const BILLED: &[&str] = &["CPU", "Mem", "Node"];
+
 /// What FLURM does of `PriorityFlags`.
 const PRIORITY_FLAGS_HONOURED: &[&str] = &[
     "ACCRUE_ALWAYS",
     "CALCULATE_RUNNING",
+    "DEPTH_OBLIVIOUS",
+    "FAIR_TREE",
+    "MAX_TRES",
+    "NO_FAIR_TREE",
+    "NO_NORMAL_ASSOC",
     "NO_NORMAL_PART",
+    "NO_NORMAL_QOS",
     "NO_NORMAL_TRES",
     "SMALL_RELATIVE_TO_TIME",
 ];
@@ -44,9 +53,13 @@ const COMMUNICATION: &[&str] =
 /// The keys that stand alone.
 pub const GLOBAL: &[Key] = &[
     key("AccountingStorageBackupHost", Text),
-    key("AccountingStorageEnforce", Flags(words::ACCOUNTING_ENFORCE))
-        .default("none")
-        .refused("accounting limits are not enforced yet, and jobs would run past them"),
+    key("AccountingStorageEnforce", Flags(words::ACCOUNTING_ENFORCE)).default("none").partly(&[
+        "none",
+        "0",
+        "associations",
+        "1",
+        "qos",
+    ]),
     key("AccountingStorageExternalHost", Text),
     key("AccountingStorageHost", Text).default("localhost"),
     key("AccountingStorageLoc", Text).until(V25_05).defunct(GONE),
@@ -108,7 +121,7 @@ pub const GLOBAL: &[Key] = &[
     key("EpilogTimeout", U16).since(V25_05).honoured(),
     key("ExtSensorsFreq", U16).default("0").defunct(GONE),
     key("ExtSensorsType", Text).defunct(GONE),
-    key("FairShareDampeningFactor", U16).default("1"),
+    key("FairShareDampeningFactor", U16).default("1").honoured(),
     key("FastSchedule", U16).default("1").refused("use SlurmdParameters=config_overrides for 2"),
     key("FederationParameters", Text),
     key("FirstJobId", U32).default("1").honoured(),
@@ -185,7 +198,7 @@ pub const GLOBAL: &[Key] = &[
     key("PreemptParameters", Text).since(V23_02),
     key("PreemptType", Text),
     key("PriorityCalcPeriod", Time).default("5").honoured(),
-    key("PriorityDecayHalfLife", Time).default("7-0"),
+    key("PriorityDecayHalfLife", Time).default("7-0").honoured(),
     key("PriorityFavorSmall", Flag).default("no").honoured(),
     key("PriorityFlags", LooseFlags(words::PRIORITY_FLAGS)).partly(PRIORITY_FLAGS_HONOURED),
     key("PriorityMaxAge", Time).default("7-0").honoured(),
@@ -195,11 +208,11 @@ pub const GLOBAL: &[Key] = &[
     key("PriorityType", Text).default("priority/multifactor").honoured(),
     key("PriorityUsageResetPeriod", OneOf(words::RESET_PERIODS)).default("NONE"),
     key("PriorityWeightAge", U32).default("0").honoured(),
-    key("PriorityWeightAssoc", U32).default("0"),
-    key("PriorityWeightFairshare", U32).default("0"),
+    key("PriorityWeightAssoc", U32).default("0").honoured(),
+    key("PriorityWeightFairshare", U32).default("0").honoured(),
     key("PriorityWeightJobSize", U32).default("0").honoured(),
     key("PriorityWeightPartition", U32).default("0").honoured(),
-    key("PriorityWeightQOS", U32).default("0"),
+    key("PriorityWeightQOS", U32).default("0").honoured(),
     key("PriorityWeightTRES", Text).honoured(),
     key("PrivateData", LooseFlags(words::PRIVATE_DATA)).default("none").honoured(),
     key("ProctrackType", Text).default("proctrack/cgroup"),
@@ -391,7 +404,7 @@ pub const PARTITION: &[Key] = &[
     key("State", Text).default("UP").honoured(),
     key("SuspendTime", Text),
     key("SuspendTimeout", U16),
-    key("TRESBillingWeights", Text),
+    key("TRESBillingWeights", Text).partly(BILLED),
     key("Topology", Text).since(V25_05),
 ];
 

@@ -39,6 +39,11 @@ fn settings(conf: &Conf, slurm_uid: u32) -> Settings {
         user_top: conf.scheduler_parameters.has("enable_user_top"),
         jobs_planned_max: jobs_planned_max(conf),
         priority: multifactor(conf),
+        accounting: flurm_model::Accounting {
+            enforce: u16::try_from(conf.number("AccountingStorageEnforce").unwrap_or(0))
+                .unwrap_or(0),
+            ..flurm_model::Accounting::default()
+        },
         array_tasks_max: conf
             .scheduler_parameters
             .number("max_array_tasks")

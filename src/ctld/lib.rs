@@ -26,6 +26,7 @@ mod priority_view;
 mod refused;
 mod requests;
 mod reservation;
+mod shares_view;
 mod sight;
 mod silence;
 mod step_answer;

@@ -9,7 +9,8 @@ use crate::submit::NICE_OFFSET;
 use crate::tables::Tables;
 
 /// The resources that Slurm always tracks, in its order.
-const TRACKED: [&str; 8] = ["cpu", "mem", "energy", "node", "billing", "fs/disk", "vmem", "pages"];
+pub(crate) const TRACKED: [&str; 8] =
+    ["cpu", "mem", "energy", "node", "billing", "fs/disk", "vmem", "pages"];
 
 impl Tables<'_> {
     /// The priorities of jobs that wait and could start, each in all of its partitions

@@ -268,6 +268,10 @@ fn decide_of_operators(
             let sight = Sight::new(cluster, asker, request.private_data);
             Answer::Reply(tables().priorities(ask, sight))
         }
+        Message::RequestShareInfo(ask) => {
+            let sight = Sight::new(cluster, asker, request.private_data);
+            Answer::Reply(tables().shares(ask, sight))
+        }
         Message::RequestTopJob(ask) => crate::top::answer(asker, ask, cluster, now)?,
         Message::RequestSuspend(ask) => crate::suspend::answer(asker, ask, cluster, now)?,
         Message::RequestReservationInfo(_) => Answer::Reply(tables().reservations()),

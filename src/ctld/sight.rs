@@ -10,6 +10,7 @@ use crate::refused::Refused;
 const JOBS: u16 = 1 << 0;
 const NODES: u16 = 1 << 1;
 const PARTITIONS: u16 = 1 << 2;
+const USAGE: u16 = 1 << 3;
 /// In a request: hidden ones too (slurm.h, `SHOW_ALL`).
 const SHOW_ALL: u16 = 1;
 
@@ -55,6 +56,13 @@ impl<'a> Sight<'a> {
     /// Refuses whom the partitions do not concern.
     pub(crate) fn partitions(self) -> Result<(), Refused> {
         self.open(PARTITIONS)
+    }
+
+    /// Whether the use of an association may be seen: of accounts, whose name is empty here, and one's
+    /// own always.
+    pub(crate) fn usage(self, user: &str) -> bool {
+        let known = &self.cluster.settings().accounting.uids;
+        self.private_data & USAGE == 0 || known.get(user) == Some(&self.asker.uid)
     }
 
     fn open(self, what: u16) -> Result<(), Refused> {

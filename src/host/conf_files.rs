@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use flurm_conf::associations::{Associations, Parsed};
 use flurm_conf::{Conf, Diagnostic, FILE_BYTES_MAX, FlurmConf, Loader};
 use flurm_rt::{Env, Fs};
 
@@ -18,13 +19,14 @@ const READS_MAX: usize = 2 * flurm_conf::FILES_MAX;
 const KNOWN_MAX: usize = 4;
 
 static CONFS: Known<Conf> = Known::new();
+static ASSOCIATIONS: Known<Parsed> = Known::new();
 static FLURM_CONFS: Known<FlurmConf> = Known::new();
 
 /// A file's path, and its text or why there is none.
 type File = (String, Result<String, String>);
 
 /// One parse and what it is a function of.
-struct Parsed<T> {
+struct Remembered<T> {
     /// In the order in which the parser asked for them.
     files: Vec<File>,
     /// The configuration that this one was read for.
@@ -34,7 +36,7 @@ struct Parsed<T> {
 
 /// The newest parses, the last one at the end.
 struct Known<T> {
-    parsed: Mutex<Vec<Parsed<T>>>,
+    parsed: Mutex<Vec<Remembered<T>>>,
 }
 
 /// What is known of a configuration whose first files are at hand.
@@ -51,7 +53,7 @@ impl<T> Known<T> {
 
     fn after(&self, files: &[File], basis: Option<&Arc<Conf>>) -> Next<T> {
         let parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
-        let same_basis = |one: &&Parsed<T>| match (&one.basis, basis) {
+        let same_basis = |one: &&Remembered<T>| match (&one.basis, basis) {
             (None, None) => true,
             (Some(known), Some(given)) => Arc::ptr_eq(known, given),
             (None, Some(_)) | (Some(_), None) => false,
@@ -71,7 +73,7 @@ impl<T> Known<T> {
         if KNOWN_MAX <= parsed.len() {
             parsed.remove(0);
         }
-        parsed.push(Parsed { files, basis: basis.cloned(), value: value.clone() });
+        parsed.push(Remembered { files, basis: basis.cloned(), value: value.clone() });
         assert!(parsed.len() <= KNOWN_MAX, "what is remembered has a bound");
     }
 }
@@ -110,6 +112,24 @@ pub(crate) async fn read_flurm_conf<E: Env>(
         tracing::warn!("{warning}");
     }
     Ok(flurm)
+}
+
+/// Reads associations.conf beside slurm.conf; without one there are no accounts.
+pub(crate) async fn read_associations<E: Env>(
+    env: &E,
+    conf_path: &Path,
+) -> Result<Associations, String> {
+    let path = conf_path.with_file_name("associations.conf");
+    if env.fs().open(&path, flurm_rt::OpenMode::Read).await.is_err() {
+        return Ok(Associations::default());
+    }
+    let root = path.to_string_lossy().into_owned();
+    let parse = |load: Loader<'_>| flurm_conf::associations::parse(load, &root);
+    let parsed = read(env, &root, None, &ASSOCIATIONS, parse).await?;
+    for warning in &parsed.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(parsed.associations.clone())
 }
 
 /// Parsing is pure and asks for files by name, so files are read until it asks for no new one.

@@ -1,10 +1,12 @@
 //! What every daemon reads when it starts: configuration, identities, credentials, addresses.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use flurm_base::{Span, Time};
+use flurm_conf::associations::Associations;
 use flurm_conf::{Conf, FILE_BYTES_MAX, FlurmConf};
 use flurm_ctld::BuildFacts;
 use flurm_raft::{Config as RaftConfig, Member};
@@ -15,7 +17,7 @@ use flurm_wire::{Message, Release};
 use crate::auth::Auth;
 use crate::auth_cell::AuthCell;
 use crate::auth_settings::{AuthSettings, Own, Role};
-use crate::conf_files::{read_conf, read_flurm_conf};
+use crate::conf_files::{read_associations, read_conf, read_flurm_conf};
 use crate::rpc::{Controllers, Rpc};
 
 /// Files that configless clients and nodes get, beside slurm.conf and what it includes.
@@ -183,9 +185,28 @@ impl<E: Env> Setup<E> {
     pub async fn reload(&self) -> Result<flurm_model::Config, String> {
         let conf = read_conf(&self.env, &self.conf_path).await?;
         self.reload_keys(&conf).await?;
-        let config = flurm_ctld::cluster_config(&conf, self.slurm_uid);
+        let mut config = flurm_ctld::cluster_config(&conf, self.slurm_uid);
+        let associations = read_associations(&self.env, &self.conf_path).await?;
+        let accounting = &mut config.settings.accounting;
+        accounting.uids = self.uids_of(&associations).await;
+        accounting.associations = associations;
         *self.conf.write().unwrap_or_else(PoisonError::into_inner) = conf;
         Ok(config)
+    }
+
+    /// Numbers of the users that have associations; whoever is unknown here cannot submit here.
+    async fn uids_of(&self, associations: &Associations) -> BTreeMap<String, u32> {
+        let names = associations.list.iter().map(|one| &one.user).filter(|name| !name.is_empty());
+        let names: BTreeSet<&String> = names.collect();
+        let mut uids = BTreeMap::new();
+        for name in names {
+            match self.env.ident().user_by_name(name).await {
+                Ok(Some(user)) => drop(uids.insert(name.clone(), user.uid)),
+                Ok(None) => tracing::warn!("associations.conf: there is no user {name}"),
+                Err(error) => tracing::warn!("could not look up user {name}: {error}"),
+            }
+        }
+        uids
     }
 
     /// Reads the keys again, and nothing else.

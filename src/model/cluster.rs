@@ -51,6 +51,9 @@ pub struct Cluster {
     pub(crate) steps: BTreeMap<JobId, JobSteps>,
     #[serde(deserialize_with = "crate::codec::since::<9, _, _>")]
     pub(crate) reservations: BTreeMap<String, crate::Reservation>,
+    /// What associations have used, by account, user and partition.
+    #[serde(deserialize_with = "crate::codec::since::<11, _, _>")]
+    pub(crate) usage: BTreeMap<crate::association::Key, crate::Usage>,
     #[serde(skip)]
     pub(crate) index: Index,
 }

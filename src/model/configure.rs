@@ -217,6 +217,7 @@ impl Cluster {
 
     pub(crate) fn purge(&mut self, at: Time, events: &mut Events) -> Reply {
         self.forget_requests(at);
+        self.forget_faded(at);
         let age = self.settings.job_age_min;
         if age.0 == 0 {
             return Reply::Done;

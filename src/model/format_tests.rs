@@ -164,6 +164,7 @@ fn people(at: Time, job: JobId) -> Vec<(&'static str, Command)> {
     let name = PartitionName::from("short");
     vec![
         ("configure", Command::Configure { at, config: Box::new(config(2)) }),
+        ("configure_accounts", Command::Configure { at, config: Box::new(accounts()) }),
         ("submit", Command::Submit { at, key, by: ALICE, spec: Box::new(spec()) }),
         ("update", Command::Update { at, job, by: ROOT, changes: Box::new(changes) }),
         ("requeue", Command::Requeue { at, job, by: ALICE, flags }),
@@ -171,6 +172,28 @@ fn people(at: Time, job: JobId) -> Vec<(&'static str, Command)> {
         ("update_partition", Command::UpdatePartition { at, by: ROOT, create: true, partition }),
         ("delete_partition", Command::DeletePartition { at, by: ROOT, partition: name }),
     ]
+}
+
+/// A configuration that weighs jobs and knows accounts.
+fn accounts() -> crate::Config {
+    let text = "QOS - high:Priority=5:Preempt=normal:GraceTime=9:MaxTRESPerUser=cpu=4,mem=2G\n\
+                Parent - root\nAccount - a:Fairshare=3:GrpTRES=cpu=10:MaxWall=60\n\
+                Parent - a\nUser - alice:Fairshare=parent:QOS=high:DefaultQOS=high";
+    let load = |_: &str| Ok(text.to_owned());
+    let parsed = flurm_conf::associations::parse(&load, "f").expect("it is good");
+    let mut config = config(1);
+    config.settings.priority = Some(crate::Multifactor {
+        age: 1,
+        tres: vec![("cpu".into(), 1_500)],
+        age_max: flurm_base::Span::secs(60),
+        ..crate::Multifactor::default()
+    });
+    config.settings.accounting = crate::Accounting {
+        enforce: crate::enforce::LIMITS,
+        associations: parsed.associations,
+        uids: BTreeMap::from([("alice".into(), 1000)]),
+    };
+    config
 }
 
 fn nodes(at: Time, job: JobId, attempt: AttemptId) -> Vec<(&'static str, Command)> {

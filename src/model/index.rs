@@ -48,6 +48,7 @@ pub(crate) struct Index {
     pub(crate) members: BTreeMap<PartitionName, BTreeSet<NodeName>>,
     pub(crate) arrays: BTreeMap<JobId, ArrayUse>,
     pub(crate) dependents: Dependents,
+    pub(crate) directory: crate::association::Directory,
     /// Jobs, each task of an array that has no record of its own counted too.
     pub(crate) jobs_with_tasks: u64,
 }
@@ -57,6 +58,7 @@ impl Index {
     pub(crate) fn of(cluster: &Cluster) -> Self {
         let mut index = Self::default();
         index.order_tables(cluster);
+        index.directory = crate::association::Directory::of(&cluster.settings.accounting);
         for job in cluster.jobs.values() {
             let over = over_time_limit_of(&cluster.partitions, &cluster.settings, job);
             index.insert(job, over);

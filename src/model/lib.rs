@@ -10,6 +10,7 @@ mod amounts;
 mod apply;
 mod array;
 mod array_act;
+mod association;
 mod check;
 mod cluster;
 mod codec;
@@ -18,6 +19,7 @@ mod configure;
 mod constraint;
 mod dependency;
 mod dependents;
+mod fairshare;
 mod index;
 mod job;
 mod license;
@@ -44,9 +46,11 @@ mod task_set;
 mod tenants;
 mod top;
 mod update_job;
+mod usage;
 
 pub use amounts::{Limit, Memory};
 pub use array::{ArrayRequest, ArrayUse, JobArray};
+pub use association::{Accounting, enforce};
 pub use cluster::{Cluster, Updated};
 pub use codec::{CodecError, FORMAT_VERSION};
 pub use command::{
@@ -55,6 +59,7 @@ pub use command::{
 };
 pub use constraint::{Constraint, Features};
 pub use dependency::{Dependencies, Dependency, DependencyKind, DependencyState, DependencyTasks};
+pub use fairshare::{Standing, standings};
 pub use job::{
     Allocation, EndCause, Hold, Job, JobBase, JobFlags, Launch, Share, ShareState, SignalRequest,
 };
@@ -75,9 +80,12 @@ pub use step::{
 pub use suspend::Suspension;
 pub use task_set::TaskSet;
 pub use tenants::Tenants;
+pub use usage::Usage;
 
 #[cfg(test)]
 mod array_tests;
+#[cfg(test)]
+mod association_tests;
 #[cfg(test)]
 mod dependency_tests;
 #[cfg(test)]

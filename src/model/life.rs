@@ -70,6 +70,7 @@ impl Cluster {
             job.signals.clear();
             end_shares(job, nodes, at, |_| true);
         });
+        self.account_for(id);
         self.end_steps(at, id);
         self.settle_steps(at, id, events);
         let attempt = self.jobs[&id].attempt;

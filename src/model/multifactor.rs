@@ -9,7 +9,7 @@ use flurm_base::{Span, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::apply::PRIORITY_MAX;
-use crate::{Cluster, Hold, Job, Limit, Memory, PartitionConf, PartitionName, Size};
+use crate::{Cluster, Hold, Job, Limit, Memory, PartitionConf, PartitionName, Size, Standing};
 
 /// `PriorityFlags` as Slurm's bits (slurm.h, `PRIORITY_FLAGS_*`).
 pub mod priority_flags {
@@ -144,6 +144,9 @@ pub struct Weigher<'a> {
     total: Amounts,
     parts: BTreeMap<&'a PartitionName, Amounts>,
     job_factor_max: u16,
+    qos_max: u32,
+    assoc_max: u32,
+    standings: Vec<Standing>,
 }
 
 impl<'a> Weigher<'a> {
@@ -157,6 +160,9 @@ impl<'a> Weigher<'a> {
             total: Amounts::default(),
             parts: BTreeMap::new(),
             job_factor_max: 0,
+            qos_max: 0,
+            assoc_max: 0,
+            standings: Vec::new(),
         };
         let Some(rules) = rules else { return weigher };
         let add = |sum: Amounts, node: &crate::Node| Amounts {
@@ -167,6 +173,13 @@ impl<'a> Weigher<'a> {
         weigher.total = cluster.nodes().fold(Amounts::default(), add);
         let factors = cluster.partitions().map(|one| one.conf.priority_job_factor);
         weigher.job_factor_max = factors.max().unwrap_or(0);
+        let qos = cluster.qos_all().iter().map(|qos| qos.priority);
+        weigher.qos_max = qos.max().unwrap_or(0);
+        let assoc = cluster.associations().iter().map(|one| one.priority);
+        weigher.assoc_max = assoc.max().unwrap_or(0);
+        if rules.fairshare > 0 {
+            weigher.standings = crate::standings(cluster, rules, now);
+        }
         if !rules.tres.is_empty() {
             for partition in cluster.partitions() {
                 let members = partition.conf.nodes.iter().filter_map(|name| cluster.node(name));
@@ -207,11 +220,11 @@ impl<'a> Weigher<'a> {
         let conf = self.cluster.partition(partition).map(|one| &one.conf);
         Factors {
             age: self.age(job, rules) * f64::from(rules.age),
-            assoc: 0.0,
-            fairshare: 0.0,
+            assoc: self.assoc(job, partition, rules) * f64::from(rules.assoc),
+            fairshare: self.fairshare(job, partition) * f64::from(rules.fairshare),
             size: self.size(job, conf, rules) * f64::from(rules.size),
             partition: self.standing(conf, rules) * f64::from(rules.partition),
-            qos: 0.0,
+            qos: self.qos(job, rules) * f64::from(rules.qos),
             tres: self.tres(job, partition, rules),
             nice: job.spec.nice,
         }
@@ -272,6 +285,27 @@ impl<'a> Weigher<'a> {
         own / f64::from(self.job_factor_max)
     }
 
+    fn association(&self, job: &Job, partition: &PartitionName) -> Option<usize> {
+        self.cluster.association_for(job.spec.uid, job.spec.account.as_deref(), partition)
+    }
+
+    fn fairshare(&self, job: &Job, partition: &PartitionName) -> f64 {
+        let at = self.association(job, partition).filter(|_| !self.standings.is_empty());
+        at.and_then(|at| self.standings.get(at)).map_or(0.0, |standing| standing.factor)
+    }
+
+    fn assoc(&self, job: &Job, partition: &PartitionName, rules: &Multifactor) -> f64 {
+        let at = self.association(job, partition);
+        let own = at.map_or(0, |at| self.cluster.associations()[at].priority);
+        part_of(own, self.assoc_max, rules.has(priority_flags::NO_NORMAL_ASSOC))
+    }
+
+    fn qos(&self, job: &Job, rules: &Multifactor) -> f64 {
+        let qos = job.spec.qos.as_deref().and_then(|name| self.cluster.qos(name));
+        let own = qos.map_or(0, |qos| qos.priority);
+        part_of(own, self.qos_max, rules.has(priority_flags::NO_NORMAL_QOS))
+    }
+
     fn tres(&self, job: &Job, partition: &PartitionName, rules: &Multifactor) -> Vec<f64> {
         if rules.tres.is_empty() {
             return Vec::new();
@@ -288,5 +322,14 @@ impl<'a> Weigher<'a> {
             share * *weight as f64 / 1_000.0
         };
         rules.tres.iter().map(part).collect()
+    }
+}
+
+/// A priority beside the highest, or as it is.
+fn part_of(own: u32, most: u32, is_plain: bool) -> f64 {
+    match own {
+        0 => 0.0,
+        own if is_plain => f64::from(own),
+        own => f64::from(own) / f64::from(most),
     }
 }

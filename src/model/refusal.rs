@@ -132,6 +132,12 @@ errnos! {
     ReservationEmpty = 2080,
     /// ESLURM_RESERVATION_NAME_DUP
     ReservationNameDup = 2082,
+    /// ESLURM_INVALID_ACCOUNT
+    InvalidAccount = 2045,
+    /// ESLURM_INVALID_QOS
+    InvalidQos = 2066,
+    /// ESLURM_ACCOUNTING_POLICY
+    AccountingPolicy = 2050,
 }
 
 /// Why a request is refused: goes back to the user in the reply.

@@ -3,7 +3,7 @@
 use flurm_base::Span;
 use serde::{Deserialize, Serialize};
 
-use crate::{Limit, Memory, Multifactor, NodeConf, PartitionConf};
+use crate::{Accounting, Limit, Memory, Multifactor, NodeConf, PartitionConf};
 
 /// `EnforcePartLimits`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +108,9 @@ pub struct Settings {
     /// before it.
     #[serde(deserialize_with = "crate::codec::since::<11, _, _>")]
     pub priority: Option<Multifactor>,
+    /// Accounts and limits.
+    #[serde(deserialize_with = "crate::codec::since::<11, _, _>")]
+    pub accounting: Accounting,
 }
 
 impl Settings {
@@ -145,6 +148,7 @@ impl Default for Settings {
             licenses: Vec::new(),
             jobs_planned_max: 0,
             priority: None,
+            accounting: Accounting::default(),
         }
     }
 }

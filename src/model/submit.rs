@@ -178,6 +178,7 @@ impl Cluster {
         let partitions: Vec<&Partition> = names.iter().map(|name| &self.partitions[name]).collect();
         self.check_submittable(&spec, &partitions)?;
         spec.partitions = names.to_vec();
+        self.settle_association(&mut spec, names)?;
         spec.requeue = Some(spec.requeue.unwrap_or(self.settings.requeue_default));
         spec.size.nodes_min = spec.size.nodes_min.max(1);
         spec.size.cpus_min = spec.size.cpus_min.max(1);

@@ -5,6 +5,7 @@
 //! failover and restarts of several controllers then have nothing to judge.
 
 mod access;
+mod accounts;
 mod administration;
 mod arrays;
 mod backfill;

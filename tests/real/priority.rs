@@ -61,7 +61,8 @@ fn sprio_tells_what_a_priority_is_made_of() {
             format!("{set} main 9000 0 0 0"),
         ];
         become_shown(client, &[], &lines);
-        become_shown(client, &["-j", &format!("{high},{low}")], &lines[..2]);
+        // The client of 24.11 cannot read a list of jobs.
+        become_shown(client, &["-j", &high.to_string()], &lines[1..2]);
         become_shown(client, &["-p", "low"], &lines[..1]);
         let priority = |id: u32| client.job(id).get("Priority").to_owned();
         assert_eq!(

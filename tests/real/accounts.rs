@@ -1,0 +1,143 @@
+//! Accounts, shares and qualities of service, as associations.conf names them. Slurm keeps them in its
+//! database, which no test cluster has, so these stories are FLURM's only.
+
+use flurm_tests::conf::against_slurm;
+use flurm_tests::{Client, Cluster, Release, Shape, eventually};
+
+use crate::{ALICE, BOB, ended, reaches};
+
+/// Alice in physics, Bob in both; physics has three times the shares of biology.
+const ASSOCIATIONS: &str = "\
+# As `sacctmgr dump` writes it, and two kinds of service.
+QOS - normal
+QOS - urgent:Priority=10:UsageFactor=2.0
+Cluster - 'try':Fairshare=1:QOS='normal'
+Parent - 'root'
+User - 'root':DefaultAccount='root':AdminLevel='Administrator':Fairshare=1
+Account - 'physics':Description='Physics':Organization='uni':Fairshare=30:QOS='normal,urgent'
+Account - 'biology':Fairshare=9
+Parent - 'physics'
+User - 'nobody':DefaultAccount='physics':Fairshare=2
+User - 'daemon':DefaultAccount='physics':Fairshare=1
+Parent - 'biology'
+User - 'daemon':Fairshare=parent
+";
+
+fn accounted() -> Shape {
+    Shape::small()
+        .line("PriorityType=priority/multifactor")
+        .line("PriorityWeightFairshare=1000")
+        .line("PriorityWeightQOS=500")
+        .line("AccountingStorageEnforce=associations,qos")
+}
+
+/// Runs a story with the clients of each release.
+fn each_release(shape: &Shape, associations: &str, story: impl Fn(&Cluster, Release)) {
+    if against_slurm() {
+        return;
+    }
+    let write = |folder: &std::path::Path| {
+        std::fs::write(folder.join("associations.conf"), associations).expect("write it");
+    };
+    let cluster = Cluster::prepared(shape, write);
+    for release in Release::ALL {
+        println!("clients of {}", release.number());
+        story(&cluster, release);
+    }
+    cluster.assert_healthy();
+}
+
+fn of(cluster: &Cluster, user: &str, release: Release) -> Client {
+    cluster.client().user(user).release(release)
+}
+
+/// `root||0.000000` and so on: sshare's lines with these fields.
+fn shares(client: &Client, fields: &str) -> Vec<String> {
+    let text = client.run("sshare", &["-a", "-P", "-n", "-o", fields]).ok();
+    text.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+#[test]
+fn sshare_shows_the_tree_and_its_shares() {
+    each_release(&accounted(), ASSOCIATIONS, |cluster, release| {
+        let alice = of(cluster, ALICE, release);
+        let lines = shares(&alice, "Account,User,RawShares,NormShares");
+        let expected = [
+            "root|||0.000000",
+            "root|root|1|0.025000",
+            "biology||9|0.225000",
+            "biology|daemon|parent|0.225000",
+            "physics||30|0.750000",
+            "physics|daemon|1|0.333333",
+            "physics|nobody|2|0.666667",
+        ];
+        assert_eq!(lines, expected);
+        let mine = alice.run("sshare", &["-P", "-n", "-U", "-o", "Account,User"]).ok();
+        assert_eq!(mine.trim(), "physics|nobody");
+    });
+}
+
+#[test]
+fn who_has_used_more_comes_later() {
+    each_release(&accounted(), ASSOCIATIONS, |cluster, release| {
+        let (alice, bob) = (of(cluster, ALICE, release), of(cluster, BOB, release));
+        let used = alice.sbatch(&["-N2", "--exclusive"], "sleep 3");
+        ended(&alice, used);
+        let all = alice.sbatch(&["-N2", "--exclusive", "-t", "60"], "sleep 300");
+        reaches(&alice, all, "RUNNING");
+        let first = alice.sbatch(&[], "exit 0");
+        let second = bob.sbatch(&[], "exit 0");
+        let third = bob.sbatch(&["-A", "biology"], "exit 0");
+        let urgent = alice.sbatch(&["--qos=urgent"], "exit 0");
+        let shown = |id: u32| {
+            let text = alice.run("sprio", &["-h", "-o", "%F %Q", "-j", &id.to_string()]).ok();
+            text.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        // Four users: Alice has used all, Bob in the same account comes before her.
+        let expected = ["250 0", "500 0", "1000 0", "250 500"];
+        eventually("the factors", || {
+            let now = [first, second, third, urgent].map(shown);
+            if now == expected { Ok(()) } else { Err(now) }
+        });
+        let usage = shares(&alice, "Account,User,RawUsage");
+        let raw = |key: &str| {
+            let line = usage.iter().find_map(|line| line.strip_prefix(key));
+            line.and_then(|usage| usage.parse::<u64>().ok()).unwrap_or_default()
+        };
+        let mine = raw("physics|nobody|");
+        assert!((24..2_000).contains(&mine), "8 CPUs for some seconds: {usage:?}");
+        assert_eq!([raw("root||"), raw("physics||")], [mine, mine], "{usage:?}");
+        assert_eq!(raw("physics|daemon|"), 0);
+        assert_eq!(alice.job(first).get("Account"), "physics");
+        assert_eq!(alice.job(first).get("QOS"), "normal");
+        let root = cluster.client().release(release);
+        for id in [first, second, third, urgent, all] {
+            root.run("scancel", &[&id.to_string()]).ok();
+        }
+        cluster.wait_idle();
+    });
+}
+
+#[test]
+fn a_job_needs_an_account_and_a_service_that_are_its_users() {
+    each_release(&accounted(), ASSOCIATIONS, |cluster, release| {
+        let (alice, bob) = (of(cluster, ALICE, release), of(cluster, BOB, release));
+        let refused = |client: &Client, options: &[&str]| {
+            client.try_sbatch(&[&["-H"], options].concat(), "exit 0").refused()
+        };
+        let text = refused(&alice, &["-A", "biology"]);
+        assert!(text.contains("Invalid account or account/partition combination"), "{text}");
+        let text = refused(&of(cluster, "bin", release), &[]);
+        assert!(text.contains("Invalid account or account/partition combination"), "{text}");
+        for (client, options) in
+            [(&alice, &["--qos=nosuch"][..]), (&bob, &["--qos=urgent", "-A", "biology"][..])]
+        {
+            let text = refused(client, options);
+            assert!(text.contains("Invalid qos specification"), "{text}");
+        }
+        let good = bob.sbatch(&["-H", "--qos=urgent", "-A", "Physics"], "exit 0");
+        assert_eq!(bob.job(good).get("QOS"), "urgent");
+        bob.run("scancel", &[&good.to_string()]).ok();
+        cluster.wait_idle();
+    });
+}

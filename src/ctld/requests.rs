@@ -263,6 +263,10 @@ fn decide_of_operators(
     let tables = || Tables::new(cluster, now).read_by(request.release);
     let asker = request.identity;
     let answer = match request.message {
+        Message::RequestSubmitBatchHetJob(_) | Message::RequestHetJobAllocation(_) => {
+            let text = "heterogeneous jobs are not supported by this controller";
+            return Err(Refused::because(Errno::NotSupported.number(), text));
+        }
         Message::RequestJobWillRun(desc) => crate::will_run::decide(request, desc, cluster, now)?,
         Message::RequestPriorityFactors(ask) => {
             let sight = Sight::new(cluster, asker, request.private_data);

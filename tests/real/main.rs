@@ -12,6 +12,7 @@ mod backfill;
 mod constraints;
 mod control;
 mod dependencies;
+mod ecosystem;
 mod environment;
 mod failover;
 mod hostile;

@@ -14,7 +14,9 @@ use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use crate::config::Config;
 use crate::machine::StateMachine;
 use crate::snapshot::{self, Snapshot};
+use crate::stored::StoredLogId;
 use crate::types::{Answer, CommittedLeader, LogId, Payload, SnapshotMeta, StoredMembership, TC};
+use crate::witness::{self, Visible};
 
 type OpenraftSnapshot = openraft::Snapshot<CommittedLeader, u64, crate::types::PeerInfo, Bytes>;
 
@@ -103,6 +105,8 @@ impl<E: Env, S: StateMachine> RaftStateMachine<TC<E::Rt>> for Applier<E, S> {
             let id = entry.log_id;
             let expected = self.applied.map_or(0, |applied| applied.index + 1);
             assert_eq!(id.index, expected, "entries are applied without gaps");
+            let at = StoredLogId::from(id).into();
+            witness::show(self.config.id, || Visible::Applied(at, (&entry).into()));
             let answer = match entry.payload {
                 Payload::Blank => Vec::new(),
                 Payload::Normal(command) => {

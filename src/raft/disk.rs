@@ -17,6 +17,7 @@ use crate::log::Log;
 use crate::segment::Record;
 use crate::stored::{StoredEntry, StoredLogId, StoredPayload};
 use crate::types::TC;
+use crate::witness::{self, Visible};
 
 /// Requests that may wait for the disk.
 static QUEUE_MAX: Knob<usize> = Knob::new("raft.disk.queue_max", 1024, 1, 1024);
@@ -79,10 +80,10 @@ fn gone() -> io::Error {
 }
 
 impl<E: Env> Disk<E> {
-    /// Starts the task.
-    pub(crate) fn start(env: E, log: Log<E::Fs>) -> Self {
+    /// Starts the task of a member.
+    pub(crate) fn start(env: E, member: u64, log: Log<E::Fs>) -> Self {
         let (sender, receiver) = <E::Rt as AsyncRuntime>::Mpsc::channel(QUEUE_MAX.get());
-        drop(E::Rt::spawn(run(env, log, receiver)));
+        drop(E::Rt::spawn(run(Owner { env, member }, log, receiver)));
         Self { sender }
     }
 
@@ -149,7 +150,23 @@ struct Group<E: Env> {
     waiting: Vec<Done<E>>,
 }
 
-async fn run<E: Env>(env: E, mut log: Log<E::Fs>, mut receiver: Receiver<E, Request<E>>) {
+/// Whose disk it is.
+struct Owner<E> {
+    env: E,
+    member: u64,
+}
+
+impl<E: Env> Owner<E> {
+    /// Writes records as one group; on success they are durable.
+    async fn write(&self, log: &mut Log<E::Fs>, records: &[Record]) -> io::Result<()> {
+        witness::show_writes(self.member, records);
+        log.write(self.env.fs(), records).await?;
+        witness::show(self.member, || Visible::Written);
+        Ok(())
+    }
+}
+
+async fn run<E: Env>(owner: Owner<E>, mut log: Log<E::Fs>, mut receiver: Receiver<E, Request<E>>) {
     let mut next = None;
     loop {
         let request = match next.take() {
@@ -164,10 +181,10 @@ async fn run<E: Env>(env: E, mut log: Log<E::Fs>, mut receiver: Receiver<E, Requ
                 let bytes = records.iter().map(weight).sum();
                 let mut group = Group { records, bytes, waiting: vec![done] };
                 next = gather::<E>(&mut group, &mut receiver);
-                write_group(&env, &mut log, group).await;
+                write_group(&owner, &mut log, group).await;
             }
             Request::Purge(upto, restart, done) => {
-                let result = purge(&env, &mut log, upto, restart).await;
+                let result = purge(&owner, &mut log, upto, restart).await;
                 report("remove old log files", &result);
                 done.tell(&result);
             }
@@ -216,7 +233,7 @@ fn gather<E: Env>(
 }
 
 /// Writes a group, in pieces if one request alone is larger than a group may be.
-async fn write_group<E: Env>(env: &E, log: &mut Log<E::Fs>, mut group: Group<E>) {
+async fn write_group<E: Env>(owner: &Owner<E>, log: &mut Log<E::Fs>, mut group: Group<E>) {
     if flurm_base::planted::is("raft_acknowledges_before_sync") {
         group.waiting.drain(..).for_each(|done| done.tell(&Ok(())));
     }
@@ -230,7 +247,7 @@ async fn write_group<E: Env>(env: &E, log: &mut Log<E::Fs>, mut group: Group<E>)
             count += 1;
         }
         let (piece, tail) = rest.split_at(count);
-        result = log.write(env.fs(), piece).await;
+        result = owner.write(log, piece).await;
         rest = tail;
     }
     report("write the log", &result);
@@ -240,16 +257,16 @@ async fn write_group<E: Env>(env: &E, log: &mut Log<E::Fs>, mut group: Group<E>)
 }
 
 async fn purge<E: Env>(
-    env: &E,
+    owner: &Owner<E>,
     log: &mut Log<E::Fs>,
     upto: StoredLogId,
     restart: bool,
 ) -> io::Result<()> {
     if restart {
-        log.write(env.fs(), &[Record::Reset(upto)]).await?;
-        log.start_segment(env.fs()).await?;
+        owner.write(log, &[Record::Reset(upto)]).await?;
+        log.start_segment(owner.env.fs()).await?;
     }
-    log.purge(env.fs(), upto).await
+    log.purge(owner.env.fs(), upto).await
 }
 
 fn report(doing: &str, result: &io::Result<()>) {

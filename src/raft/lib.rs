@@ -41,6 +41,7 @@ mod status;
 mod store;
 mod stored;
 mod types;
+pub mod witness;
 
 pub use archive::{Archive, Archived, ArchivedEntry, ArchivedSnapshot};
 pub use config::{Config, ConfigError, Limits, Member};

@@ -86,7 +86,8 @@ fn next_index(after: Option<StoredLogId>) -> u64 {
 }
 
 impl Contents {
-    fn last(&self) -> Option<StoredLogId> {
+    /// The last entry, in the log or just before it.
+    pub(crate) fn last(&self) -> Option<StoredLogId> {
         self.entries.last().map(|entry| entry.id).or(self.previous)
     }
 

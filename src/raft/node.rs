@@ -97,8 +97,8 @@ impl<E: Env, S: StateMachine> Node<E, S> {
         let gate = Arc::new(Gate::new(joining));
         let hook = Arc::new(handshake);
         let links = start_links(&env, &config, &hook, &stopping);
-        let disk = Disk::start(env.clone(), log);
-        let store = Store::new(contents, disk).map_err(StartError::Storage)?;
+        let disk = Disk::start(env.clone(), config.id, log);
+        let store = Store::new(config.id, contents, disk).map_err(StartError::Storage)?;
         let progress = Arc::new(Progress::default());
         let applier =
             Applier::new(env.clone(), Arc::clone(&config), machine, Arc::clone(&progress));

@@ -25,6 +25,7 @@ use crate::machine::StateMachine;
 use crate::message::{self, Reply, Request, Survey};
 use crate::stored::{StoredSnapshotMeta, StoredVote};
 use crate::types::{SnapshotMeta, TC, Vote};
+use crate::witness::{self, Visible};
 
 /// Longest wait for a peer to prove itself.
 const HANDSHAKE_WAIT: Duration = Duration::from_secs(5);
@@ -319,8 +320,13 @@ impl<E: Env, S: StateMachine, H: Handshake> Server<E, S, H> {
             }
             Request::Vote(ballot) => {
                 self.check(peer, ballot.vote, false)?;
-                let done = self.raft.vote(ballot.into()).await;
-                Ok(done.map_err(|error| error.to_string())?.into())
+                let (vote, last) = (ballot.vote.into(), ballot.last.map(Into::into));
+                let done =
+                    self.raft.vote(ballot.into()).await.map_err(|error| error.to_string())?;
+                if done.vote_granted {
+                    witness::show(self.config.id, || Visible::Granted(vote, last));
+                }
+                Ok(done.into())
             }
             Request::PreVote(ballot) => {
                 self.check(peer, ballot.vote, false)?;

@@ -18,7 +18,9 @@ use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use crate::disk::{Disk, Done};
 use crate::log::Contents;
 use crate::segment::Record;
+use crate::stored::{StoredLogId, StoredVote};
 use crate::types::{Entry, LogId, Payload, TC, Vote};
+use crate::witness::{self, Visible};
 
 /// A replication message takes no further entry once its commands have this many bytes.
 static MESSAGE_BYTES: Knob<usize> = Knob::new("raft.store.message_bytes", 1 << 20, 1, 4 << 20);
@@ -67,19 +69,22 @@ impl Memory {
 
 /// The log as openraft sees it. Clones are the same log.
 pub(crate) struct Store<E: Env> {
+    member: u64,
     memory: Arc<Mutex<Memory>>,
     disk: Disk<E>,
 }
 
 impl<E: Env> Clone for Store<E> {
     fn clone(&self) -> Self {
-        Self { memory: Arc::clone(&self.memory), disk: self.disk.clone() }
+        Self { member: self.member, memory: Arc::clone(&self.memory), disk: self.disk.clone() }
     }
 }
 
 impl<E: Env> Store<E> {
-    /// A store over what was recovered from the disk.
-    pub(crate) fn new(contents: Contents, disk: Disk<E>) -> Result<Self, String> {
+    /// A member's store over what was recovered from the disk.
+    pub(crate) fn new(member: u64, contents: Contents, disk: Disk<E>) -> Result<Self, String> {
+        let (vote, last) = (contents.vote.map(Into::into), contents.last().map(Into::into));
+        witness::show(member, || Visible::Opened(vote, last));
         let entries =
             contents.entries.into_iter().map(Entry::try_from).collect::<Result<_, String>>()?;
         let mut memory = Memory {
@@ -93,7 +98,7 @@ impl<E: Env> Store<E> {
         if !memory.committed.is_some_and(|id| memory.holds(id)) {
             memory.committed = None;
         }
-        Ok(Self { memory: Arc::new(Mutex::new(memory)), disk })
+        Ok(Self { member, memory: Arc::new(Mutex::new(memory)), disk })
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -117,6 +122,8 @@ impl<E: Env> Store<E> {
                 )));
             }
             memory.entries.push_back(entry.clone());
+            let at = StoredLogId::from(entry.log_id).into();
+            witness::show(self.member, || Visible::Appended(at, entry.into()));
         }
         Ok(())
     }
@@ -170,12 +177,16 @@ impl<E: Env> RaftLogStorage<TC<E::Rt>> for Store<E> {
         }
         // Readers compare it to decide whether a leader still leads: only once it is durable.
         self.memory().vote = Some(*vote);
+        witness::show(self.member, || Visible::Voted(StoredVote::from(*vote).into()));
         Ok(())
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
         // It only has to be on disk some time: it goes with whatever is synced next.
         self.memory().committed = committed;
+        if let Some(upto) = committed.map(StoredLogId::from) {
+            witness::show(self.member, || Visible::Committed(upto.into()));
+        }
         Ok(())
     }
 
@@ -208,6 +219,7 @@ impl<E: Env> RaftLogStorage<TC<E::Rt>> for Store<E> {
             );
             memory.entries.truncate(kept);
         }
+        witness::show(self.member, || Visible::Cut(last.map(|id| id.index)));
         self.disk.write_through(vec![Record::Truncate(last.map(Into::into))]).await
     }
 
@@ -223,6 +235,7 @@ impl<E: Env> RaftLogStorage<TC<E::Rt>> for Store<E> {
             memory.purged = Some(upto);
             restart
         };
+        witness::show(self.member, || Visible::Purged(StoredLogId::from(upto).into()));
         self.disk.purge(upto.into(), restart).await
     }
 }

@@ -91,6 +91,7 @@ pub fn check_all(tools: &Tools, deep: bool, only: Option<&str>) -> Result<usize,
         return Err("no check has that name".into());
     }
     gather(tools)?;
+    share_classes(tools)?;
     let queue = Mutex::new(all.iter());
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -176,10 +177,32 @@ fn gather(tools: &Tools) -> Result<(), String> {
     Ok(())
 }
 
+/// Where TLC's classes are kept as the Java machine wants them: it starts faster with them.
+pub(crate) fn classes(tools: &Tools) -> PathBuf {
+    tools.jar.with_extension("jsa")
+}
+
+/// Keeps TLC's classes, those of a small check. Without them everything works, and takes longer.
+fn share_classes(tools: &Tools) -> Result<(), String> {
+    if classes(tools).exists() {
+        return Ok(());
+    }
+    let states = tools.work.join("tlc-classes");
+    let kept = format!("-XX:ArchiveClassesAtExit={}", classes(tools).display());
+    let mut command = Command::new("java");
+    command.args(["-XX:+UseSerialGC", "-Xss16m", &kept, "-cp"]).arg(&tools.jar);
+    command.args(["tlc2.TLC", "-workers", "1", "-deadlock", "-coverage", "1", "-metadir"]);
+    command.arg(&states).args(["-dump", "dot,actionlabels"]).arg(tools.work.join("classes"));
+    command.args(["-config", "JobLife.live.cfg", "JobLife.tla"]);
+    output(command.current_dir(tools.work.join("flat"))).map(drop)
+}
+
 fn judge(tools: &Tools, check: &Check) -> Result<(String, Coverage), String> {
     let dump = tools.work.join(format!("{}-{}", check.spec, check.config));
     let dump = check.walk.then_some(dump);
+    let mut clock = Laps::begin();
     let first = tlc(tools, check, dump.as_deref())?;
+    clock.lap("TLC");
     let wanted = match (&check.states, &check.violates) {
         (Some(states), _) => Verdict::Holds(*states),
         (None, Some(name)) => Verdict::Violated(name.clone()),
@@ -196,6 +219,7 @@ fn judge(tools: &Tools, check: &Check) -> Result<(String, Coverage), String> {
             if second != wanted {
                 return Err(format!("tla-checker: {second}, expected: {wanted}"));
             }
+            clock.lap("tla-checker");
         }
     }
     if let Some(dump) = dump {
@@ -208,11 +232,36 @@ fn judge(tools: &Tools, check: &Check) -> Result<(String, Coverage), String> {
         if !difference.is_none() {
             return Err(format!("the code's graph is another one: {difference:#?}"));
         }
+        clock.lap("walk");
         let (states, steps) = (code.states.len(), code.steps.len());
         text.push_str(&format!("; the code walks the same {states} states and {steps} steps"));
         text.push_str(&leaves_when_planted(check, &world, &spec)?);
+        clock.lap("planted");
     }
+    text.push_str(&clock.told());
     Ok((text, first.coverage))
+}
+
+/// What took how long.
+struct Laps {
+    begun: Instant,
+    laps: Vec<String>,
+}
+
+impl Laps {
+    fn begin() -> Self {
+        Self { begun: Instant::now(), laps: Vec::new() }
+    }
+
+    fn lap(&mut self, what: &str) {
+        let took = self.begun.elapsed().as_secs_f64();
+        self.laps.push(format!("{what} {took:.1}"));
+        self.begun = Instant::now();
+    }
+
+    fn told(&self) -> String {
+        format!(" ({} s)", self.laps.join(", "))
+    }
 }
 
 /// With each of the check's bugs planted the code must leave the specification's graph.
@@ -254,6 +303,7 @@ fn tlc(tools: &Tools, check: &Check, dump: Option<&Path>) -> Result<First, Strin
         .args(["-XX:+UseSerialGC", "-Xss16m", "-Xmx2g"])
         // A violation is found before a better compiler has paid for itself.
         .args(check.violates.as_ref().map(|_| "-XX:TieredStopAtLevel=1"))
+        .arg(format!("-XX:SharedArchiveFile={}", classes(tools).display()))
         // TLC unpacks its own modules there; beside another TLC it once found them gone.
         .arg(format!("-Djava.io.tmpdir={}", states.display()))
         .arg("-cp")

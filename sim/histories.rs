@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use flurm_base::{AttemptId, JobId};
 use flurm_model::NodeName;
-use flurm_tla::{AttemptNumbers, JobHistory, LogHistory, Seen};
+use flurm_tla::{AttemptNumbers, JobHistory, LogHistory, RaftHistory, Seen};
 
 use crate::steps::Kept;
 use crate::world::history::{Effect, History, JobProcess};
@@ -17,6 +17,8 @@ pub struct Histories {
     pub jobs: BTreeMap<JobId, JobHistory>,
     /// Of the log.
     pub log: LogHistory,
+    /// Of the members' votes and logs, where openraft keeps them.
+    pub raft: RaftHistory,
 }
 
 /// The histories of a run.
@@ -40,7 +42,7 @@ pub(crate) fn histories(history: &History, kept: Kept) -> Histories {
     for (_, job, step) in steps {
         told.entry(job).or_default().0.push(Seen::Command(step));
     }
-    Histories { jobs: told, log: LogHistory(kept.log) }
+    Histories { jobs: told, log: LogHistory(kept.log), raft: RaftHistory(kept.raft) }
 }
 
 /// The job and the attempt's number, of a process that is a job's script.

@@ -13,16 +13,21 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use flurm_base::JobId;
 use flurm_host::Replica;
 use flurm_model::Command;
+use flurm_raft::witness::{self, Carried, Visible};
 use flurm_raft::{Config, Consensus, Handshake, OrderedLog, StartError, StateMachine};
 use flurm_rt::Env;
-use flurm_tla::{AttemptNumbers, LogSeen, Step, StepJudge, StepSpec, Steps};
+use flurm_tla::{AttemptNumbers, LogSeen, RaftSeen, Step, StepJudge, StepSpec, Steps};
 
 use crate::leaders::WatchedLog;
 use crate::oracle::Violation;
 use crate::world;
+use crate::world::history::Content;
 
 /// The kind of failure that a refused step is.
 pub const NAME: &str = "step_is_allowed";
+
+/// How the files of a replicated log begin (`flurm_raft`).
+const LOG_FILES: &str = "log-";
 
 static SPEC: OnceLock<StepSpec> = OnceLock::new();
 
@@ -51,6 +56,37 @@ pub(crate) struct Kept {
     pub(crate) attempts: AttemptNumbers,
     /// What was seen of the log.
     pub(crate) log: Vec<LogSeen>,
+    /// What was seen of the members' votes and logs.
+    pub(crate) raft: Vec<RaftSeen>,
+    /// States that were written down or read again; their places are their numbers.
+    states: Vec<Content>,
+}
+
+impl Kept {
+    /// A state's number.
+    fn state(&mut self, bytes: &[u8]) -> u64 {
+        let state = Content::of(bytes);
+        let known = self.states.iter().position(|other| *other == state);
+        let place = known.unwrap_or_else(|| {
+            self.states.push(state);
+            self.states.len() - 1
+        });
+        place as u64
+    }
+
+    fn shown(&mut self, member: u64, what: Visible) {
+        match &what {
+            Visible::Applied(at, Carried::Blank) => {
+                self.log.push(LogSeen::Began { member, index: at.index, term: at.term });
+            }
+            Visible::Voted(vote) if vote.elected && vote.candidate == member => {
+                self.log.push(LogSeen::Leads { member, term: vote.term });
+            }
+            _ => {}
+        }
+        let durable = what != Visible::Written || is_durable(member);
+        self.raft.push(RaftSeen { member, what, durable });
+    }
 }
 
 /// What was seen of a run.
@@ -72,21 +108,45 @@ pub(crate) fn begin(keep: bool) {
     });
     let kept = keep.then(Kept::default);
     WATCH.set(Some(Watch { kept, ..Watch::default() }));
+    if keep {
+        witness::watch(|member, what| with_kept(|kept| kept.shown(member, what)).unwrap_or(()));
+    }
 }
 
 /// Ends it.
 pub(crate) fn end() -> Watched {
+    witness::unwatch();
     let seen = |watch: Watch| Watched { refused: watch.refused, kept: watch.kept };
     WATCH.take().map(seen).unwrap_or_default()
 }
 
 /// Notes what was seen of the log, when it is wanted; its number.
 pub(crate) fn seen(what: LogSeen) -> Option<usize> {
-    WATCH.with_borrow_mut(|watch| {
-        let kept = watch.as_mut().and_then(|watch| watch.kept.as_mut())?;
+    with_kept(|kept| {
         kept.log.push(what);
-        Some(kept.log.len() - 1)
+        kept.log.len() - 1
     })
+}
+
+/// Notes a state that a member writes down, or with `restored` that it reads again.
+fn noted_state(member: u64, bytes: &[u8], restored: bool) {
+    with_kept(|kept| {
+        let state = kept.state(bytes);
+        kept.log.push(match restored {
+            true => LogSeen::Restored { member, state },
+            false => LogSeen::Kept { member, state },
+        });
+    });
+}
+
+fn with_kept<T>(note: impl FnOnce(&mut Kept) -> T) -> Option<T> {
+    WATCH.with_borrow_mut(|watch| watch.as_mut().and_then(|watch| watch.kept.as_mut()).map(note))
+}
+
+/// Whether the log of a member is on its disk. Members are the first machines, in order.
+fn is_durable(member: u64) -> bool {
+    let place = usize::try_from(member.saturating_sub(1)).unwrap_or(usize::MAX);
+    world::with(|w| w.machines.get(place).is_some_and(|machine| machine.disk.is_durable(LOG_FILES)))
 }
 
 /// A way to agree, with whatever it agrees on watched.
@@ -135,10 +195,13 @@ impl<S: StateMachine> StateMachine for Noted<S> {
     }
 
     fn snapshot(&self) -> Vec<u8> {
-        self.machine.read().unwrap_or_else(PoisonError::into_inner).snapshot()
+        let bytes = self.machine.read().unwrap_or_else(PoisonError::into_inner).snapshot();
+        noted_state(self.member, &bytes, false);
+        bytes
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), String> {
+        noted_state(self.member, bytes, true);
         self.machine.write().unwrap_or_else(PoisonError::into_inner).restore(bytes)
     }
 }
@@ -163,10 +226,13 @@ impl StateMachine for Tapped {
     }
 
     fn snapshot(&self) -> Vec<u8> {
-        self.replica.read().unwrap_or_else(PoisonError::into_inner).snapshot()
+        let bytes = self.replica.read().unwrap_or_else(PoisonError::into_inner).snapshot();
+        noted_state(self.member, &bytes, false);
+        bytes
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), String> {
+        noted_state(self.member, bytes, true);
         self.replica.write().unwrap_or_else(PoisonError::into_inner).restore(bytes)
     }
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 use tla_eval::Value;
 
 use crate::alter::alter;
-use crate::checkers::{Tools, output};
+use crate::checkers::{Tools, classes, output};
 use crate::history::{Told, value_of};
 use crate::manifest::{Altered, Histories};
 use crate::step::action_of;
@@ -16,11 +16,11 @@ use crate::text;
 use crate::verdicts::tail;
 
 /// Altered copies of histories, at most so many of each kind.
-const ALTERED_MAX: usize = 5;
+const ALTERED_MAX: usize = 3;
 /// Wrong verdicts that are told.
 const WRONG_SHOWN: usize = 12;
 /// Seconds after which TLC has failed, for the usual number of histories and for `--deep`.
-const LIMIT_S: u64 = 120;
+const LIMIT_S: u64 = 240;
 const LIMIT_DEEP_S: u64 = 1_800;
 
 /// What must come of a history.
@@ -63,8 +63,11 @@ pub(crate) fn judge(tools: &Tools, wanted: &Histories, deep: bool) -> Result<Str
         all.extend(read(&out)?.into_iter().map(|told| (told, Wanted::Accepted)));
     }
     let good = all.len();
+    // Of short histories: a copy costs as much as its original.
+    let mut short: Vec<usize> = (0..good).collect();
+    short.sort_by_key(|nth| all[*nth].0.told.len());
     for altered in &wanted.altered {
-        let found = all[..good].iter().filter_map(|(told, _)| alter(told, altered));
+        let found = short.iter().filter_map(|nth| alter(&all[*nth].0, altered));
         let found: Vec<Told> = found.take(ALTERED_MAX).collect();
         if found.is_empty() {
             return Err(format!(
@@ -113,13 +116,14 @@ struct Judge {
     extends: &'static [&'static str],
 }
 
-const JUDGES: [Judge; 2] = [
+const JUDGES: [Judge; 3] = [
     Judge { spec: "Step", module: "History", extends: &["Job/Job.tla", "Step/Step.tla"] },
     Judge {
         spec: "Failover",
         module: "FailoverHistory",
         extends: &["Failover/Failover.tla", "Job/Life.tla"],
     },
+    Judge { spec: "Raft", module: "RaftHistory", extends: &["Raft/Raft.tla"] },
 ];
 
 fn path_of(scenario: &str) -> String {
@@ -165,7 +169,7 @@ fn compare(all: &[(Told, Wanted<'_>)], verdicts: &[Verdict]) -> Result<(), Strin
             (Wanted::Refused(altered), Verdict::Refused(_, name))
                 if altered.refused.contains(name) => {}
             (Wanted::Refused(altered), verdict) => {
-                let Altered { event, how, refused } = altered;
+                let Altered { event, how, refused, .. } = altered;
                 wrong.push(format!("{of}, with a {event} {how}: {verdict:?} for {refused:?}"));
             }
         }
@@ -208,6 +212,7 @@ fn tlc(
     let mut command = Command::new("timeout");
     command
         .args(["-k", "5", &limit_s.to_string(), "java", "-XX:+UseSerialGC", "-Xss64m", "-Xmx2g"])
+        .arg(format!("-XX:SharedArchiveFile={}", classes(tools).display()))
         .arg(format!("-Djava.io.tmpdir={}", states.display()))
         .arg("-cp")
         .arg(&tools.jar)

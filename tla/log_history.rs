@@ -24,7 +24,30 @@ pub enum LogSeen {
         /// The term of its entry.
         term: u64,
     },
-    /// A member believes that it leads.
+    /// A member applied the entry that a leader began with.
+    Began {
+        /// Which member.
+        member: u64,
+        /// The entry's place.
+        index: u64,
+        /// The leader's term.
+        term: u64,
+    },
+    /// A member wrote its state down, as a snapshot.
+    Kept {
+        /// Which member.
+        member: u64,
+        /// Tells states apart.
+        state: u64,
+    },
+    /// A member took its state from a snapshot.
+    Restored {
+        /// Which member.
+        member: u64,
+        /// Tells states apart.
+        state: u64,
+    },
+    /// A member believes that it leads, or was elected.
     Leads {
         /// Which member.
         member: u64,
@@ -58,7 +81,7 @@ pub enum LogSeen {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogHistory(pub Vec<LogSeen>);
 
-/// An entry: the number of its term, and whether a leader begins with it.
+/// An entry: its term, and whether a leader begins with it.
 #[derive(Clone, Copy)]
 struct Entry {
     term: u64,
@@ -75,63 +98,32 @@ struct Log {
 
 impl Log {
     fn of(history: &[LogSeen]) -> Self {
-        let (mut commands, mut leaders) = (BTreeMap::new(), BTreeMap::new());
-        let mut last = 0;
+        let (mut entries, mut leaders) = (BTreeMap::new(), BTreeMap::new());
         for seen in history {
             match *seen {
                 LogSeen::Applied { index, term, .. } => {
-                    commands.entry(index).or_insert(term);
-                    last = last.max(index);
+                    entries.entry(index).or_insert(Entry { term, first: false });
+                }
+                LogSeen::Began { index, term, .. } => {
+                    entries.entry(index).or_insert(Entry { term, first: true });
                 }
                 LogSeen::Leads { member, term } => drop(leaders.entry(term).or_insert(member)),
-                LogSeen::Answered { index, .. } => last = last.max(index),
-                LogSeen::Started { .. } | LogSeen::Acknowledged { .. } | LogSeen::Asked { .. } => {}
+                LogSeen::Started { .. }
+                | LogSeen::Kept { .. }
+                | LogSeen::Restored { .. }
+                | LogSeen::Acknowledged { .. }
+                | LogSeen::Asked { .. }
+                | LogSeen::Answered { .. } => {}
             }
         }
-        let mut log = Self { entries: BTreeMap::new(), leaders, numbers: BTreeMap::new() };
-        let (mut index, mut term) = (1, 0);
-        for (at, next) in commands {
-            log.fill(index, at, term, next);
-            let first = term < next && index == at;
-            log.entries.insert(at, Entry { term: next, first });
-            (index, term) = (at + 1, term.max(next));
-        }
-        log.fill(index, last + 1, term, u64::MAX);
-        let terms: BTreeSet<u64> = log.entries.values().map(|entry| entry.term).collect();
-        log.numbers = (1..).zip(terms).map(|(number, term)| (term, number)).collect();
-        log
+        let terms: BTreeSet<u64> = entries.values().map(|entry: &Entry| entry.term).collect();
+        let numbers = (1..).zip(terms).map(|(number, term)| (term, number)).collect();
+        Self { entries, leaders, numbers }
     }
 
-    /// Places without a command, from `index` to before `end`: leaders' first entries, the last one
-    /// that of `next`, and whatever else the leader of `term` added.
-    fn fill(&mut self, index: u64, end: u64, term: u64, next: u64) {
-        let between = self.leaders.keys().copied().filter(|one| term < *one && *one < next);
-        let mut begin: Vec<u64> = between.collect();
-        if term < next && next < u64::MAX {
-            begin.push(next);
-        }
-        let places = usize::try_from(end.saturating_sub(index)).unwrap_or(0);
-        let begin = &begin[begin.len().saturating_sub(places)..];
-        // Without an earlier leader what is left over belongs to the first one.
-        let others = places - begin.len();
-        let mut at = index;
-        let mut put = |term: u64, first: bool| {
-            self.entries.insert(at, Entry { term, first });
-            at += 1;
-        };
-        if term > 0 {
-            (0..others).for_each(|_| put(term, false));
-        }
-        for (nth, one) in begin.iter().enumerate() {
-            put(*one, true);
-            if nth == 0 && term == 0 {
-                (0..others).for_each(|_| put(*one, false));
-            }
-        }
-    }
-
+    /// A term whose leader was never seen has none that a later event could fit.
     fn leader(&self, term: u64) -> u64 {
-        self.leaders.get(&term).copied().unwrap_or(1)
+        self.leaders.get(&term).copied().unwrap_or(0)
     }
 }
 
@@ -196,7 +188,11 @@ impl Teller<'_> {
                     self.event("restarted", member, 0, 0);
                 }
             }
-            LogSeen::Applied { member, index, term } => self.apply(member, index, Some(term)),
+            LogSeen::Applied { member, index, term } | LogSeen::Began { member, index, term } => {
+                self.apply(member, index, Some(term));
+            }
+            LogSeen::Kept { member, state } => self.event("kept", member, 0, state),
+            LogSeen::Restored { member, state } => self.event("restored", member, 0, state),
             LogSeen::Leads { member, term } => {
                 if let Some(number) = self.log.numbers.get(&term).copied() {
                     self.event("leads", member, number, 0);

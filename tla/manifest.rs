@@ -45,7 +45,10 @@ pub struct Sample {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Altered {
-    /// The kind of the event: of a command, or `begins` or `ends`.
+    /// The specification of which it is a history.
+    #[serde(default = "step")]
+    pub spec: String,
+    /// The kind of the event: of a command, or any other.
     pub event: String,
     /// What becomes of the first one: `crate::alter` knows the words.
     pub how: String,
@@ -82,6 +85,10 @@ pub struct Check {
     /// Bugs of `flurm_base::planted` with which that walk must leave the specification's graph.
     #[serde(default)]
     pub(crate) planted: Vec<String>,
+}
+
+fn step() -> String {
+    "Step".into()
 }
 
 const fn limit_default() -> u64 {

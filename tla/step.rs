@@ -108,7 +108,7 @@ impl<N: AsRef<str>> Step<N> {
 }
 
 /// The action of `Step.tla` that is about each kind of command.
-const ACTIONS: [(&str, &str); 17] = [
+pub(crate) const ACTIONS: [(&str, &str); 17] = [
     ("submit", "Submit"),
     ("divide", "Submit"),
     ("schedule", "Start"),

@@ -106,3 +106,42 @@ fn the_table_says_what_is_checked() {
     let text = "docs/specs.md is old: UPDATE=1 cargo test -p flurm-tla ties";
     assert!(std::fs::read_to_string(&path).unwrap() == renewed, "{text}");
 }
+
+/// The text of every specification.
+fn specifications(folder: &Path) -> String {
+    let mut text = String::new();
+    for spec in std::fs::read_dir(folder).unwrap() {
+        let Ok(files) = std::fs::read_dir(spec.unwrap().path()) else { continue };
+        let files = files.map(|file| file.unwrap().path());
+        for path in files.filter(|path| path.extension().is_some_and(|end| end == "tla")) {
+            text.push_str(&std::fs::read_to_string(path).unwrap());
+        }
+    }
+    text
+}
+
+/// Whatever refuses a step or a history has the name that a specification has for it.
+#[test]
+fn refusals_are_named_as_the_specifications_name_them() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = specifications(here);
+    let is_defined = |name: &String| {
+        let (plain, with) = (format!("{name} =="), format!("{name}("));
+        text.lines().any(|line| line.starts_with(&plain) || line.starts_with(&with))
+    };
+    let manifest = Manifest::read(here).unwrap();
+    let of_histories = manifest.histories.planted.values().flatten();
+    let of_altered = manifest.histories.altered.iter().flat_map(|altered| &altered.refused);
+    let of_checks = manifest.check.iter().filter_map(|check| check.violates.as_ref());
+    let mut names: Vec<String> = of_histories.chain(of_altered).chain(of_checks).cloned().collect();
+    names.extend(crate::step::ACTIONS.iter().map(|(_, action)| String::from(*action)));
+    for file in std::fs::read_dir(here.join("../scenarios/negative")).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let scenario: Scenario = toml::from_str(&text).unwrap();
+        // Any action at all.
+        names.extend(scenario.expect.refused.filter(|name| name != "any"));
+    }
+    names.retain(|name| !is_defined(name));
+    assert_eq!(names, [""; 0], "no specification has these names");
+    assert!(!is_defined(&String::from("Sta")), "a beginning is no name");
+}

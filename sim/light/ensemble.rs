@@ -5,11 +5,13 @@ use std::rc::Rc;
 
 use flurm_base::Rng;
 use flurm_raft::{Leader, ProposeError, ReadError};
+use flurm_tla::LogSeen;
 
 use super::entries::{Entry, Position, Snapshot};
 use super::state::{
     Forwarded, Hooks, Life, Member, Progress, Promise, ReadPromise, Standing, Ways,
 };
+use crate::steps::seen;
 use crate::world::{self, Event, MILLI, MachineId, Nanos, SECOND, fs, net, trouble};
 
 /// Entries of one message at most.
@@ -581,6 +583,7 @@ impl Ensemble {
             life.progress = others.into_iter().map(|other| (other, progress)).collect();
         }
         member.push(term, None);
+        seen(LogSeen::Leads { member: id, term });
         self.publish(id);
         self.sync(id);
         self.replicate(id);

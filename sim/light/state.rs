@@ -5,8 +5,10 @@ use std::rc::Rc;
 use std::task::Waker;
 
 use flurm_raft::{ForwardHandler, Leader, ProposeError, ReadError, Reply, Role, Status};
+use flurm_tla::LogSeen;
 
 use super::entries::{Entries, Entry, Position, Snapshot};
+use crate::steps::seen;
 use crate::world::{MachineId, Nanos};
 
 /// Says how a proposal ended.
@@ -171,12 +173,15 @@ impl Member {
 
     /// Applies what is committed, and answers whoever proposed it here.
     pub(super) fn apply(&mut self) {
-        let Self { entries, life: Some(life), .. } = self else { return };
+        let Self { id, entries, life: Some(life), .. } = self else { return };
         while life.applied < life.commit {
             let index = life.applied + 1;
             let entry = entries.get(index).expect("what is committed and not applied is held");
             life.applied = index;
-            let Some(command) = &entry.command else { continue };
+            let Some(command) = &entry.command else {
+                seen(LogSeen::Began { member: *id, index, term: entry.term });
+                continue;
+            };
             let bytes = life.hooks.apply(index, entry.term, command);
             if let Some(promise) = life.waiting.remove(&index) {
                 promise(Ok(Reply { index, term: entry.term, bytes }));

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{Args, Exit, run_fresh};
 use crate::run::{Failure, Keep, Outcome};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, System};
 
 /// Seeds of each scenario unless told otherwise.
 const SEEDS_DEFAULT: u64 = 5;
@@ -31,7 +31,7 @@ pub(super) fn write(args: &Args) -> Result<Exit, String> {
             if scenario.expect.planted.is_some() && !is_caught(scenario, &outcome) {
                 continue;
             }
-            for line in lines(path, &outcome, &mut written) {
+            for line in lines(path, scenario, &outcome, &mut written) {
                 writeln!(file, "{line}").map_err(told)?;
             }
             if scenario.expect.planted.is_some() {
@@ -57,12 +57,21 @@ fn is_caught(scenario: &Scenario, outcome: &Outcome) -> bool {
     caught.is_some() && caught == scenario.expect.caught_by.as_deref()
 }
 
-fn lines(path: &Path, outcome: &Outcome, written: &mut BTreeSet<Vec<String>>) -> Vec<String> {
+fn lines(
+    path: &Path,
+    scenario: &Scenario,
+    outcome: &Outcome,
+    written: &mut BTreeSet<Vec<String>>,
+) -> Vec<String> {
     let run = format!("{} --seed {}", path.display(), outcome.seed);
     let mut lines = Vec::new();
     // Where no command was agreed on there is nothing to judge.
     if !outcome.histories.log.0.is_empty() {
         lines.push(outcome.histories.log.line(&run));
+    }
+    // Where the log is all there is it is short enough to be judged entry by entry.
+    if scenario.cluster.system == System::Log && !outcome.histories.raft.0.is_empty() {
+        lines.push(outcome.histories.raft.line(&run));
     }
     for (job, history) in &outcome.histories.jobs {
         if written.insert(history.events()) {

@@ -407,6 +407,19 @@ impl Disk {
         self.drop_unreachable();
     }
 
+    /// Whether nothing of the files that are named so would be lost with the power.
+    pub fn is_durable(&self, prefix: &str) -> bool {
+        let folders = self.items.values().filter_map(|item| match &item.body {
+            Body::Folder(folder) => Some(&folder.cache),
+            Body::File(_) => None,
+        });
+        let mut named = folders.flatten().filter(|(name, _)| name.starts_with(prefix));
+        named.all(|(_, inode)| match &self.items[inode].body {
+            Body::File(content) => content.cache == content.durable,
+            Body::Folder(_) => true,
+        })
+    }
+
     /// Flips a bit of a file below `folder` whose content is on the disk; false when there is none.
     /// `draw` decides which.
     pub fn rot(&mut self, folder: &Path, draw: u64) -> bool {

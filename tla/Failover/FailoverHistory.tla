@@ -3,9 +3,9 @@
 
    `Told` of the generated module Histories is a sequence of runs. Of each it has, in order: what
    became committed, up to where members had applied it, who believed to lead, which proposals were
-   answered, and which reads. Terms are numbered from 1 on, those without a committed entry left out;
-   a place in the log that held no command held a leader's blank entry. That a leader was elected
-   shows when its blank entry is committed; that a majority confirmed a read does not show at all. *)
+   answered, which reads, and which states were written down and read again. Terms are numbered from
+   1 on, those without a committed entry left out. That a leader was elected shows when the entry that
+   it begins with is committed; that a majority confirmed a read does not show at all. *)
 EXTENDS Failover, TLC, Histories
 
 VARIABLES
@@ -14,9 +14,10 @@ VARIABLES
     led,        \* who was ever believed to lead, with the term
     asked,      \* what each one's read must show, or -1 where none was asked
     confirmed,  \* whether a majority could have confirmed each one's read since it was asked
+    kept,       \* states that were written down
     refused     \* what forbids the next event, or "none"
 
-seen == <<which, at, led, asked, confirmed, refused>>
+seen == <<which, at, led, asked, confirmed, kept, refused>>
 
 Event == Told[which][at + 1]
 
@@ -27,7 +28,14 @@ HistoryInit ==
     /\ led = {}
     /\ asked = [c \in Controllers |-> -1]
     /\ confirmed = [c \in Controllers |-> FALSE]
+    /\ kept = {}
     /\ refused = None
+
+\* What was applied in a place is never anything else.
+StateMachineSafety(e) == log[e.index].term = e.term
+
+\* What is read again is what somebody wrote down.
+SnapshotsAreKept(e) == e.index \in kept
 
 \* The promise or rule that an event breaks.
 Broken(e) ==
@@ -35,13 +43,14 @@ Broken(e) ==
       [] e.kind = "committed" -> IF leads[e.by] = e.term /\ IsNewest(e.by) THEN None ELSE "TermsRise"
       [] e.kind = "applied" ->
             IF e.index > Len(log) THEN "Apply"
-            ELSE IF log[e.index].term # e.term THEN "StateMachineSafety" ELSE None
+            ELSE IF ~StateMachineSafety(e) THEN "StateMachineSafety" ELSE None
       [] e.kind = "acknowledged" -> IF e.index <= acked THEN None ELSE "AckedIsKept"
       [] e.kind = "leads" ->
             IF \E l \in led : l.term = e.term /\ l.by # e.by THEN "OneLeaderPerTerm" ELSE None
       [] e.kind = "answered" ->
             IF ~confirmed[e.by] \/ ~IsReady(e.by) THEN "Answer"
             ELSE IF applied[e.by] < asked[e.by] THEN "ReadsNeverGoBack" ELSE None
+      [] e.kind = "restored" -> IF SnapshotsAreKept(e) THEN None ELSE "SnapshotsAreKept"
       [] OTHER -> None
 
 \* A leader hears of a later term in which nobody was elected, or its process ended, and it is elected
@@ -108,7 +117,7 @@ Prepares ==
     /\ Unseen(Event)
     /\ UNCHANGED asked
     /\ Confirms
-    /\ UNCHANGED <<which, at, led, refused>>
+    /\ UNCHANGED <<which, at, led, kept, refused>>
 
 Happens ==
     /\ refused = None
@@ -120,6 +129,7 @@ Happens ==
     /\ Confirms
     /\ led' = IF Event.kind = "leads" THEN led \union {[by |-> Event.by, term |-> Event.term]}
               ELSE led
+    /\ kept' = IF Event.kind = "kept" THEN kept \union {Event.index} ELSE kept
     /\ at' = at + 1
     /\ at' = Len(Told[which]) => PrintT(<<"accepted", which>>)
     /\ UNCHANGED <<which, refused>>
@@ -130,7 +140,7 @@ Refuses ==
     /\ Broken(Event) # None
     /\ refused' = Broken(Event)
     /\ PrintT(<<"refused", which, at + 1, refused'>>)
-    /\ UNCHANGED <<which, at, led, asked, confirmed>>
+    /\ UNCHANGED <<which, at, led, asked, confirmed, kept>>
     /\ UNCHANGED vars
 
 HistoryNext == Prepares \/ Happens \/ Refuses

@@ -22,20 +22,26 @@ Event == Told[which][at + 1]
 Place(e) == [att |-> e.att, node |-> e.node]
 Demands(j) == IF j.launch = "needed" THEN {[att |-> j.att, node |-> j.host]} ELSE {}
 
-\* RunsWhereItIsHeld of JobLife and Fence, of one process
-IsHeldFor(j, p) == j.att = p.att /\ IsOpenOn(j, p.node)
+\* RunsWhereItIsHeld of JobLife and Fence, of one process; NoDoubleRun, before it begins.
+RunsWhereItIsHeld(j, p) == j.att = p.att /\ IsOpenOn(j, p.node)
+NoDoubleRun == alive = {}
+
+\* A script starts once for an attempt, and only where the state demanded it; what ends has begun.
+StartsOnce(e) == Place(e) \notin began
+OnlyWhatIsOrdered(e) == Place(e) \in ordered
+EndsWhatRuns(e) == Place(e) \in alive
 
 \* The promise that an event breaks, whatever command it is.
 Broken(e) ==
     IF e.kind = "command"
-    THEN IF \E p \in alive : ~IsHeldFor(e.job, p) THEN "RunsWhereItIsHeld" ELSE None
+    THEN IF \E p \in alive : ~RunsWhereItIsHeld(e.job, p) THEN "RunsWhereItIsHeld" ELSE None
     ELSE IF e.kind = "begins"
-    THEN IF Place(e) \in began THEN "StartsOnce"
-         ELSE IF Place(e) \notin ordered THEN "OnlyWhatIsOrdered"
-         ELSE IF alive # {} THEN "NoDoubleRun"
-         ELSE IF ~IsHeldFor(job, Place(e)) THEN "RunsWhereItIsHeld"
+    THEN IF ~StartsOnce(e) THEN "StartsOnce"
+         ELSE IF ~OnlyWhatIsOrdered(e) THEN "OnlyWhatIsOrdered"
+         ELSE IF ~NoDoubleRun THEN "NoDoubleRun"
+         ELSE IF ~RunsWhereItIsHeld(job, Place(e)) THEN "RunsWhereItIsHeld"
          ELSE None
-    ELSE IF Place(e) \notin alive THEN "EndsWhatRuns" ELSE None
+    ELSE IF ~EndsWhatRuns(e) THEN "EndsWhatRuns" ELSE None
 
 Action(e) == IF e.kind = "command" THEN e.cmd.kind ELSE e.kind
 AfterIt(e) == IF e.kind = "command" THEN e.job ELSE job

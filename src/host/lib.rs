@@ -29,6 +29,7 @@ mod node_programs;
 mod node_prolog;
 mod node_register;
 mod node_serve;
+mod node_stat;
 mod node_steps;
 mod node_suspend;
 mod peers;

@@ -6,6 +6,7 @@ use flurm_base::hostlist::Hostlist;
 use flurm_base::{AttemptId, JobId, Span};
 use flurm_ctld::{Identity, attempt_of};
 use flurm_node::attach::AttachOrder;
+use flurm_node::batch::BatchOrder;
 use flurm_node::ledger::LaunchVerdict;
 use flurm_node::programs::JobFacts;
 use flurm_node::step::{StepEnd, StepOrder, launch_flags};
@@ -384,13 +385,30 @@ async fn bury<E: Env>(daemon: &NodeDaemon<E>, job: JobId, attempt: AttemptId, st
     }
 }
 
-async fn owns<E: Env>(daemon: &NodeDaemon<E>, folder: &AttemptFolder, asker: Identity) -> bool {
+/// This node's place in a step.
+pub(crate) async fn node_id<E: Env>(daemon: &NodeDaemon<E>, folder: &AttemptFolder) -> u32 {
+    let order = daemon.env().fs().read(&folder.launch(), RECORD_MAX).await.ok();
+    let order = order.and_then(|bytes| StepOrder::decode(&bytes).ok());
+    order.map_or(0, |order| order.node_id)
+}
+
+/// Whether what runs in a folder, a step or a batch script, is the asker's own.
+pub(crate) async fn owns<E: Env>(
+    daemon: &NodeDaemon<E>,
+    folder: &AttemptFolder,
+    asker: Identity,
+) -> bool {
     if daemon.setup().auth().is_slurm_user(asker.uid) {
         return true;
     }
-    let order = daemon.env().fs().read(&folder.launch(), RECORD_MAX).await.ok();
-    let order = order.and_then(|bytes| StepOrder::decode(&bytes).ok());
-    order.is_some_and(|order| order.uid == asker.uid)
+    let Ok(bytes) = daemon.env().fs().read(&folder.launch(), RECORD_MAX).await else {
+        return false;
+    };
+    let uid = match StepOrder::is_in(&bytes) {
+        true => StepOrder::decode(&bytes).map(|order| order.uid),
+        false => BatchOrder::decode(&bytes).map(|order| order.uid),
+    };
+    uid == Ok(asker.uid)
 }
 
 async fn signal_part<E: Env>(daemon: &NodeDaemon<E>, part: &Part, signal: u16) -> Errno {

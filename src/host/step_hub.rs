@@ -218,6 +218,11 @@ impl<E: Env> Hub<E> {
         }
     }
 
+    /// The tasks that run.
+    pub(crate) fn tasks(&self) -> Vec<RunningTask> {
+        self.roll().running.clone()
+    }
+
     /// A task has ended: who is to hear of it.
     pub(crate) fn task_ended(&self, task: u32) -> Vec<Listener> {
         let mut roll = self.roll();

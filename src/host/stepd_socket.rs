@@ -25,6 +25,8 @@ const WATCHERS_MAX: usize = 64;
 const REREAD: u8 = b'k';
 /// What it writes in front of an order to attach a client.
 const ATTACH: u8 = b'a';
+/// What it writes to be told which tasks run.
+const TASKS: u8 = b't';
 /// A step daemon must have answered within this time.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 
@@ -66,6 +68,12 @@ async fn serve<E: Env>(
     while let Ok(1) = stream.read(&mut byte).await {
         if byte == [REREAD] {
             bell.ring();
+        }
+        if byte == [TASKS] {
+            let tasks = hub.map(Hub::tasks).unwrap_or_default();
+            if send(&mut stream, &Attached { errno: 0, tasks }.encode()).await.is_err() {
+                return;
+            }
         }
         if byte == [ATTACH] {
             let Ok(order) = receive(&mut stream).await else { return };
@@ -130,6 +138,21 @@ pub(crate) async fn attach<E: Env>(
         let mut stream = connected.map_err(|error| error.to_string())?;
         stream.write_all(&[ATTACH]).await.map_err(|error| error.to_string())?;
         send(&mut stream, &order.encode()).await?;
+        Attached::decode(&receive(&mut stream).await?)
+    };
+    let answered = E::Rt::timeout(ANSWER_MAX, asked).await;
+    answered.map_err(|_| "the step daemon does not answer".to_owned())?
+}
+
+/// Asks the step daemon of a folder which tasks run.
+///
+/// # Errors
+/// When it is gone or does not answer, in words.
+pub(crate) async fn tasks<E: Env>(env: &E, socket: &Path) -> Result<Attached, String> {
+    let asked = async {
+        let connected = env.net().connect(&Addr::Local(socket.to_path_buf())).await;
+        let mut stream = connected.map_err(|error| error.to_string())?;
+        stream.write_all(&[TASKS]).await.map_err(|error| error.to_string())?;
         Attached::decode(&receive(&mut stream).await?)
     };
     let answered = E::Rt::timeout(ANSWER_MAX, asked).await;

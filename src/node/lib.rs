@@ -10,3 +10,4 @@ pub mod pattern;
 pub mod programs;
 pub mod record;
 pub mod step;
+pub mod usage;

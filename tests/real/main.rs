@@ -28,6 +28,7 @@ mod releases;
 mod reservations;
 mod shapes;
 mod slurm_auth;
+mod step_tools;
 mod steps;
 mod submission;
 mod suspend;

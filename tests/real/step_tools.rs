@@ -1,0 +1,77 @@
+//! Tools around steps: sstat.
+
+use std::fs;
+use std::process::Stdio;
+
+use flurm_tests::{Client, Cluster, Release, Shape};
+
+use crate::{alice, each_release, first_text};
+
+/// A cluster whose clients believe that what steps use is counted.
+fn counting() -> Shape {
+    Shape::small().line("JobAcctGatherType=jobacct_gather/linux").line("JobAcctGatherFrequency=1")
+}
+
+/// What sstat says in its columns.
+fn sstat(client: &Client, options: &[&str], columns: &str) -> Vec<String> {
+    let mut all = vec!["-n", "-P", "--noconvert", "-o", columns];
+    all.extend(options);
+    let ran = client.run("sstat", &all);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    ran.out.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn sstat_tells_what_a_step_uses() {
+    each_release(&counting(), |cluster, client| {
+        let body = "x=$(head -c 30000000 /dev/zero | tr '\\0' x); \
+            i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; \
+            echo up.$SLURM_PROCID > up.$SLURM_PROCID; while [ ! -e go ]; do sleep 0.1; done";
+        let mut step = client.command("srun", &["-w", "n1", "-n2", "sh", "-c", body]);
+        let step = step.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let step = step.spawn().unwrap();
+        first_text(&cluster.work().join("up.0"));
+        first_text(&cluster.work().join("up.1"));
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        let id = client.run("squeue", &["-h", "-s", "-o", "%i"]).ok().trim().to_owned();
+        let lines = sstat(client, &["-j", &id], "JobID,NTasks,Nodelist,MaxRSS,AveRSS,MaxRSSNode");
+        let fields: Vec<&str> = lines[0].split('|').collect();
+        let [job, tasks, nodes, most, average, node] = &fields[..] else { panic!("{lines:?}") };
+        assert_eq!((*job, *tasks, *nodes, *node), (id.as_str(), "2", "n1", "n1"));
+        let bytes = |text: &str| text.trim_end_matches('K').parse::<u64>().unwrap();
+        let unit = if most.ends_with('K') { 1024 } else { 1 };
+        for value in [most, average] {
+            let used = bytes(value) * unit;
+            assert!((30_000_000..200_000_000).contains(&used), "{lines:?}");
+        }
+        let lines = sstat(client, &["-j", &id, "-i"], "JobID,Nodelist,Pids");
+        let pids: Vec<&str> = lines[0].split('|').collect();
+        assert_eq!((pids[0], pids[1]), (id.as_str(), "n1"));
+        let all: Vec<u32> = pids[2].split(',').map(|pid| pid.parse().unwrap()).collect();
+        assert!(all.len() >= 2, "{lines:?}");
+        assert!(all.iter().any(|pid| fs::metadata(format!("/proc/{pid}")).is_ok()), "{lines:?}");
+        fs::write(cluster.work().join("go"), "").unwrap();
+        step.wait_with_output().unwrap();
+        for name in ["go", "up.0", "up.1"] {
+            fs::remove_file(cluster.work().join(name)).unwrap();
+        }
+    });
+}
+
+#[test]
+fn sstat_looks_at_batch_scripts_and_only_at_ones_own() {
+    let cluster = Cluster::start(&counting());
+    let client = alice(&cluster);
+    let id = client.sbatch(&["-w", "n1"], "echo up > up; while [ ! -e go ]; do sleep 0.1; done");
+    first_text(&cluster.work().join("up"));
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let batch = format!("{id}.batch");
+    let lines = sstat(&client, &["-j", &batch], "JobID,NTasks,Nodelist");
+    assert_eq!(lines, [format!("{batch}|1|n1")]);
+    let bob = cluster.client().user(crate::BOB).release(Release::V22_05);
+    let seen = bob.run("sstat", &["-n", "-P", "-o", "JobID,NTasks,MaxRSS", "-j", &batch]);
+    assert!(!seen.out.contains("|1|"), "{}{}", seen.out, seen.err);
+    fs::write(cluster.work().join("go"), "").unwrap();
+    cluster.wait_idle();
+    cluster.assert_healthy();
+}

@@ -208,7 +208,7 @@ pub fn terminate_orphan(job: u32, attempt: u64, node: &NodeName, term: u64, now:
 }
 
 /// When the time limit ends the job.
-fn end_time(job: &Job) -> Option<Time> {
+pub(crate) fn end_time(job: &Job) -> Option<Time> {
     match (job.start, job.time_limit) {
         (Some(start), Limit::Max(minutes)) => Some(start + Span::secs(u64::from(minutes) * 60)),
         (Some(_), Limit::Unlimited) | (None, _) => None,

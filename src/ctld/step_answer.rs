@@ -1,16 +1,19 @@
 //! What srun gets for a step: where its tasks run, and what to launch them with.
 
+use flurm_base::Span;
 use flurm_model::{Allocation, Job, Memory, Share, Step};
 use flurm_wire::records::{
-    Credential, CredentialBody, Runs, StepCreated, StepLayout, SwitchJobInfo,
+    Credential, CredentialBody, Identity, Runs, SbcastBody, StepCreated, StepLayout, SwitchJobInfo,
 };
-use flurm_wire::{Release, StepId};
+use flurm_wire::{NO_VAL, Release, StepId, UnixTime};
 
 use crate::tables::Tables;
 
 /// Before the attempt in a credential's list of aliases. Credentials before 24.11 have no other
 /// place for it, and stock daemons ask that list for nodes' names only.
 const ATTEMPT_MARK: &str = "flurm-attempt:";
+/// How long files may be copied for a job without time limit.
+const SBCAST_MAX: Span = Span::secs(365 * 24 * 3600);
 /// SLURM_DIST_BLOCK: what an unknown distribution becomes where no memory was asked for.
 const DIST_BLOCK: u32 = 2;
 const DIST_UNKNOWN: u32 = 0x2000;
@@ -70,6 +73,39 @@ impl Tables<'_> {
             job_alias_list: (release < Release::V24_11).then_some(alias),
             ..self.credential(job, shares, nodes)
         }
+    }
+
+    /// What sbcast may write for a job or one of its steps: its files, on its nodes, until it ends.
+    pub fn sbcast(&self, job: &Job, step: u32) -> Option<SbcastBody> {
+        let allocation = job.allocation.as_ref()?;
+        let parts = self.cluster.step(job.id, step).map(|step| &step.parts);
+        let nodes = match parts {
+            Some(parts) => self.host_list(parts.iter().map(|part| &part.node)),
+            None => self.host_list(allocation.shares.iter().map(|share| &share.node)),
+        };
+        let spec = &job.spec;
+        let forever = self.now + SBCAST_MAX;
+        let expiration = crate::launch::end_time(job).unwrap_or(forever);
+        Some(SbcastBody {
+            step_id: StepId::step(job.id.0, step).with_sluid(job.attempt.0),
+            id: Identity {
+                uid: spec.uid,
+                gid: spec.gid,
+                pw_name: spec.user_name.clone(),
+                gids: spec.groups.clone(),
+                ..Identity::default()
+            },
+            ctime: UnixTime(self.now.secs()),
+            expiration: UnixTime(expiration.secs()),
+            job_id: job.id.0,
+            het_job_id: NO_VAL,
+            step,
+            uid: spec.uid,
+            gid: spec.gid,
+            user_name: spec.user_name.clone(),
+            gids: spec.groups.clone(),
+            nodes: Some(nodes),
+        })
     }
 
     /// The answer to the request for a step, with its credential signed.

@@ -11,11 +11,13 @@ use flurm_ctld::Refused;
 use flurm_model::{AllocClient, Command, JobBase, News, NodeName, Reason, StepSpec};
 use flurm_rt::{AsyncRuntime, Clock, Env, Select2};
 use flurm_wire::messages::{JobStepKill, SignalTasks};
+use flurm_wire::records::SbcastAnswer;
 use flurm_wire::{Errno, Message, Release, StepId};
 
 use crate::controller::{Controller, NotTaken};
 use crate::launcher::{ask, commit, current};
 use crate::munge::UID_ANY;
+use crate::peers::Forwarded;
 use crate::rpc::return_code;
 use crate::task::detach;
 
@@ -136,6 +138,45 @@ pub(crate) async fn step_created<E: Env>(
         Some(tables.step_created(tables.cluster.job(job)?, made, credential))
     });
     created.map_or_else(gone, |created| Message::ResponseJobStepCreate(Box::new(created)))
+}
+
+/// What sbcast shows to the nodes of a job, to its owner alone.
+pub(crate) async fn sbcast_credential<E: Env>(
+    controller: &Controller<E>,
+    request: &Forwarded,
+    step: StepId,
+) -> Message {
+    let asker = request.identity();
+    let refused = |errno: Errno| Refused::plain(errno.0).message();
+    let body = controller.with_tables(|tables| {
+        let job = tables.cluster.job(JobId(step.job_id)).ok_or(Errno::ESLURM_INVALID_JOB_ID)?;
+        if job.spec.uid != asker.uid {
+            return Err(Errno::ESLURM_USER_ID_MISSING);
+        }
+        match job.base {
+            JobBase::Running => tables.sbcast(job, step.step_id).ok_or(Errno::ESLURM_JOB_PENDING),
+            JobBase::Pending | JobBase::Suspended => Err(Errno::ESLURM_JOB_PENDING),
+            _ => Err(Errno::ESLURM_ALREADY_DONE),
+        }
+    });
+    let body = match body {
+        Ok(body) => body,
+        Err(errno) => return refused(errno),
+    };
+    let node_list = body.nodes.clone();
+    let release = Release::from_version(request.release).unwrap_or(Release::NEWEST);
+    match controller.setup().auth().sign_sbcast(body, release).await {
+        Ok(sbcast_cred) => Message::ResponseJobSbcastCred(SbcastAnswer {
+            job_id: step.job_id,
+            node_list,
+            node_cnt: 0,
+            sbcast_cred,
+        }),
+        Err(text) => {
+            tracing::error!(job = step.job_id, "could not sign a credential for sbcast: {text}");
+            Refused::because(Errno::ESLURM_NOT_SUPPORTED.0, text).message()
+        }
+    }
 }
 
 /// Remembers a step that has to wait for others, and tells those that wait when one has ended.

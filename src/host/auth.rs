@@ -13,7 +13,8 @@ use flurm_ctld::Identity;
 use flurm_rt::{Clock, Env, Ident, PeerCredential};
 use flurm_wire::hash::{Coverage, HashKind, check_hash, hash_block};
 use flurm_wire::records::{
-    Credential, CredentialBody, FAKE_SIGNATURE, Signature, SignedCredential,
+    Credential, CredentialBody, FAKE_SIGNATURE, SbcastBody, SbcastCredential, Signature,
+    SignedCredential,
 };
 use flurm_wire::{AuthBlock, Errno, Reader, Release, Wire};
 use serde_json::Value;
@@ -257,6 +258,47 @@ impl<E: Env> Auth<E> {
             }
             (CredentialKind::Slurm, Credential::Token(token)) => {
                 self.open_token_credential(token, release)
+            }
+            (kind, _) => Err(format!("the credential is not of {}", kind.name())),
+        }
+    }
+
+    /// Signs what sbcast may write, packed in `release`.
+    ///
+    /// # Errors
+    /// When it cannot be signed, in words.
+    pub async fn sign_sbcast(
+        &self,
+        body: SbcastBody,
+        release: Release,
+    ) -> Result<SbcastCredential, String> {
+        let bytes = body.signed_bytes(release);
+        let signature = match self.settings.credential {
+            CredentialKind::None => FAKE_SIGNATURE.to_owned(),
+            CredentialKind::Munge => {
+                let sealed = self.munge.make(&bytes, UID_ANY, self.settings.ttl_s).await;
+                sealed.map_err(|error| error.to_string())?
+            }
+            CredentialKind::Slurm => return Err("not with credentials of auth/slurm".into()),
+        };
+        Ok(SbcastCredential::Signed(Box::new(body), Signature(Some(signature))))
+    }
+
+    /// What a credential of sbcast packed in `release` allows, once it is found to be genuine.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub async fn open_sbcast(
+        &self,
+        credential: &SbcastCredential,
+        release: Release,
+    ) -> Result<SbcastBody, String> {
+        match (self.settings.credential, credential) {
+            (CredentialKind::None, SbcastCredential::Signed(body, _)) => Ok((**body).clone()),
+            (CredentialKind::Munge, SbcastCredential::Signed(body, signature)) => {
+                let seal = signature.0.as_deref().unwrap_or("");
+                self.check_munge_seal(&body.signed_bytes(release), seal).await?;
+                Ok((**body).clone())
             }
             (kind, _) => Err(format!("the credential is not of {}", kind.name())),
         }

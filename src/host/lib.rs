@@ -25,6 +25,7 @@ mod login;
 pub mod munge;
 pub mod node;
 mod node_attempts;
+mod node_bcast;
 mod node_programs;
 mod node_prolog;
 mod node_register;

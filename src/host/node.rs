@@ -12,13 +12,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use flurm_base::{AttemptId, JobId, Time};
 use flurm_conf::NodeConf;
 use flurm_node::ledger::Ledger;
-use flurm_rt::{Addr, AsyncRuntime, Clock, Env, Fs, Listener, Mutex as AsyncMutex, Net};
+use flurm_rt::{Addr, AsyncRuntime, Clock, Env, Fs, Listener, Mutex as AsyncMutex, Net, Proc};
 
 use crate::auth_settings::{Kind, Own, Role};
 use crate::bell::Bell;
 use crate::keyring::KeyFiles;
 use crate::kiosk;
 use crate::node_attempts;
+use crate::node_bcast::Transfers;
 use crate::node_register::{self, Registrar};
 use crate::node_serve;
 use crate::reconfigure;
@@ -41,6 +42,8 @@ pub struct Options {
     pub bell: Bell,
 }
 
+type ChildOf<E> = <<E as Env>::Proc as Proc>::Child;
+type TransfersLock<E> = <<E as Env>::Rt as AsyncRuntime>::Mutex<Transfers<ChildOf<E>>>;
 type SaveLock<E> = <<E as Env>::Rt as AsyncRuntime>::Mutex<()>;
 /// Held by whoever runs something that must run once at a time.
 pub(crate) type Turn<E> = Arc<SaveLock<E>>;
@@ -67,6 +70,8 @@ struct Inner<E: Env> {
     prologs: Mutex<BTreeMap<(JobId, AttemptId), Turn<E>>>,
     /// Held while a program of the site runs, where they run one at a time.
     one_program: SaveLock<E>,
+    /// Files that are being copied here.
+    transfers: TransfersLock<E>,
 }
 
 impl<E: Env> Clone for NodeDaemon<E> {
@@ -101,6 +106,7 @@ pub async fn run<E: Env>(
             bell: options.bell,
             prologs: Mutex::new(BTreeMap::new()),
             one_program: AsyncMutex::new(()),
+            transfers: AsyncMutex::new(Transfers::new()),
         }),
     };
     daemon.save_ledger().await?;
@@ -250,6 +256,11 @@ impl<E: Env> NodeDaemon<E> {
     /// Held while a program of the site runs, where they run one at a time.
     pub(crate) fn one_program(&self) -> &SaveLock<E> {
         &self.inner.one_program
+    }
+
+    /// Files that are being copied here.
+    pub(crate) fn transfers(&self) -> &TransfersLock<E> {
+        &self.inner.transfers
     }
 
     /// The ledger. Must not be held across an await.

@@ -387,6 +387,7 @@ pub(crate) async fn end<E: Env>(daemon: NodeDaemon<E>, job: JobId, ended: Option
         }
     }
     let return_code = node_prolog::epilog(&daemon, job, attempt, ended).await;
+    crate::node_bcast::forget(&daemon, job).await;
     daemon.note_ended(job, attempt).await;
     remove_folder(&daemon, job, attempt).await;
     let step = StepId { step_id: NO_VAL, ..StepId::job(job.0).with_sluid(attempt.0) };

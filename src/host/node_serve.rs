@@ -22,7 +22,9 @@ use crate::launcher::TRY_AGAIN;
 use crate::node::NodeDaemon;
 use crate::spool::container_name;
 use crate::task::detach;
-use crate::{node_attempts, node_prolog, node_register, node_stat, node_steps, node_suspend};
+use crate::{
+    node_attempts, node_bcast, node_prolog, node_register, node_stat, node_steps, node_suspend,
+};
 
 /// Connections served at once.
 static SESSIONS_MAX: Knob<usize> = Knob::new("host.node_serve.sessions_max", 256, 4, 256);
@@ -133,6 +135,7 @@ fn is_of_users(msg_type: u16) -> bool {
         n::REQUEST_SIGNAL_TASKS,
         n::REQUEST_TERMINATE_TASKS,
         n::REQUEST_REATTACH_TASKS,
+        n::REQUEST_FILE_BCAST,
         n::REQUEST_JOB_STEP_STAT,
         n::REQUEST_JOB_STEP_PIDS,
     ];
@@ -160,6 +163,9 @@ async fn act_for_user<E: Env>(
             };
             let attached = node_steps::attach(daemon, release, asked, asker, client).await;
             Message::ResponseReattachTasks(attached)
+        }
+        Ok(Message::RequestFileBcast(block)) => {
+            code(node_bcast::take(daemon, release, &block, asker).await)
         }
         Ok(Message::RequestJobStepStat(step)) => node_stat::stat(daemon, step, asker).await,
         Ok(Message::RequestJobStepPids(step)) => node_stat::pids(daemon, step, asker).await,

@@ -343,6 +343,9 @@ async fn elsewhere<E: Env>(
             }
         },
         Message::RequestReconfigure => code(Errno::ESLURM_ACCESS_DENIED),
+        Message::RequestJobSbcastCred(wanted) => {
+            allocations::sbcast_credential(controller, request, wanted.step_id).await
+        }
         other => {
             tracing::info!(uid = asker.uid, "{} is not served", other.name());
             let text = format!("{} is not supported by this controller", other.name());

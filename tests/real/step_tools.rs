@@ -1,6 +1,7 @@
-//! Tools around steps: sstat.
+//! Tools around steps: sstat, sbcast.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use flurm_tests::{Client, Cluster, Release, Shape};
@@ -74,4 +75,55 @@ fn sstat_looks_at_batch_scripts_and_only_at_ones_own() {
     fs::write(cluster.work().join("go"), "").unwrap();
     cluster.wait_idle();
     cluster.assert_healthy();
+}
+
+#[test]
+fn sbcast_copies_a_file_to_every_node_of_a_job_as_its_user() {
+    each_release(&Shape::small(), |cluster, client| {
+        let source = cluster.work().join("source");
+        let content: Vec<u8> =
+            (0..20_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        fs::write(&source, &content).unwrap();
+        fs::set_permissions(&source, fs::Permissions::from_mode(0o640)).unwrap();
+        let target = cluster.work().join("target");
+        let target_name = target.display().to_string();
+        // Both nodes are this machine, so one is enough to look at the file.
+        let body = format!(
+            "chmod 755 source; sbcast -p source {target_name} && sbcast source \
+            {target_name}; echo again $?; sbcast -f source {target_name}; echo forced $?"
+        );
+        std::os::unix::fs::chown(&source, Some(65534), Some(65534)).unwrap();
+        let ran = client.run("salloc", &["-w", "n1", "sh", "-c", &body]);
+        let out = ran.clone().ok();
+        let again = out.lines().find_map(|line| line.strip_prefix("again ")).expect("it ran");
+        assert_ne!(again, "0", "{out}{}", ran.err);
+        assert!(ran.err.contains("File exists"), "{}", ran.err);
+        assert!(out.contains("forced 0"), "{out}{}", ran.err);
+        assert!(fs::read(&target).unwrap() == content, "the file arrives whole");
+        let found = fs::metadata(&target).unwrap();
+        assert_eq!(found.permissions().mode() & 0o7777, 0o755);
+        assert_eq!(std::os::unix::fs::MetadataExt::uid(&found), 65534);
+        fs::remove_file(&target).unwrap();
+        fs::remove_file(&source).unwrap();
+    });
+}
+
+#[test]
+fn sbcast_writes_nothing_that_its_user_could_not_and_only_in_ones_own_job() {
+    let cluster = Cluster::start(&Shape::small());
+    let client = alice(&cluster);
+    fs::write(cluster.work().join("source"), "text").unwrap();
+    let forbidden = cluster.folder.join("forbidden").display().to_string();
+    let body = format!("sbcast source {forbidden}; echo status $?");
+    let ran = client.run("salloc", &["-w", "n1", "sh", "-c", &body]);
+    assert!(!ran.out.contains("status 0"), "{}{}", ran.out, ran.err);
+    assert!(!fs::exists(&forbidden).unwrap());
+    let id = client.sbatch(&["-w", "n1"], "echo up > up; while [ ! -e go ]; do sleep 0.1; done");
+    first_text(&cluster.work().join("up"));
+    let bob = cluster.client().user(crate::BOB);
+    let target = cluster.work().join("target").display().to_string();
+    bob.run("sbcast", &["-j", &id.to_string(), "source", &target]).refused();
+    assert!(!fs::exists(&target).unwrap());
+    fs::write(cluster.work().join("go"), "").unwrap();
+    cluster.wait_idle();
 }

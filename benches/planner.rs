@@ -50,6 +50,8 @@ fn node(at: usize) -> NodeView {
         jobs: 0,
         whole_node_taken: false,
         tenants: flurm_model::Tenants::Nobody,
+        gres: None,
+        gres_used: Vec::new(),
     }
 }
 
@@ -95,7 +97,14 @@ fn snapshot(nodes: usize, jobs: u32) -> Snapshot {
             view.memory_used_mb += memory_mb;
             view.jobs += 1;
             let ends = NOW + Span::secs(60 * (1 + dice.roll(1_440)));
-            leaves.push(Leave { at: ends, node: at, cpus, memory_mb, whole_node: false });
+            leaves.push(Leave {
+                at: ends,
+                node: at,
+                cpus,
+                memory_mb,
+                whole_node: false,
+                gres: vec![],
+            });
         }
     }
     let conf = PartitionConf { name: PartitionName::from("main"), ..PartitionConf::default() };

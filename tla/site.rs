@@ -387,6 +387,7 @@ pub(crate) fn start_of(job: &Job, nodes: &[&NodeName], cpus: u32, whole_node: bo
         memory_mb: 1,
         tasks: 1,
         whole_node,
+        gres: Vec::new(),
     };
     let placements = nodes.iter().map(placement).collect();
     let (partition, time_limit) = (job.partition.clone(), None);

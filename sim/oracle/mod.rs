@@ -62,6 +62,7 @@ oracles! {
     drains_are_kept::DrainsAreKept,
     features_are_met::FeaturesAreMet,
     licenses_suffice::LicensesSuffice,
+    devices_are_exclusive::DevicesAreExclusive,
     reservations_are_kept::ReservationsAreKept,
     suspended_jobs_rest::SuspendedJobsRest,
 }
@@ -214,6 +215,7 @@ mod invented {
             uid: 1001,
             task: None,
             left_behind: false,
+            devices: None,
         }
     }
 

@@ -119,6 +119,8 @@ pub struct ClusterSpec {
     pub conf: Vec<String>,
     /// Lines of flurm.conf, which is there when there are any.
     pub flurm_conf: Vec<String>,
+    /// Lines of gres.conf, which is there when there are any.
+    pub gres_conf: Vec<String>,
 }
 
 impl Default for ClusterSpec {
@@ -133,6 +135,7 @@ impl Default for ClusterSpec {
             memory_mib: 4000,
             conf: Vec::new(),
             flurm_conf: Vec::new(),
+            gres_conf: Vec::new(),
         }
     }
 }

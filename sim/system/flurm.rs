@@ -132,6 +132,12 @@ pub(super) fn start<X: Engine>(scenario: &Scenario, cluster: &Rc<Cluster>, rng: 
             world::with(|w| w.machine_mut(machine).disk.install(&path, others_conf.as_bytes()))
                 .expect("a new disk has room for a configuration");
         }
+        if !scenario.cluster.gres_conf.is_empty() {
+            let text = scenario.cluster.gres_conf.join("\n") + "\n";
+            let path = PathBuf::from(CONF).with_file_name("gres.conf");
+            world::with(|w| w.machine_mut(machine).disk.install(&path, text.as_bytes()))
+                .expect("a new disk has room for a configuration");
+        }
         install_machine_facts(machine);
     }
     let agreement = scenario.cluster.consensus;

@@ -157,6 +157,7 @@ fn job_desc(wanted: &Wanted, uid: u32) -> JobDesc {
         dependency: wanted.dependency.clone().map(Into::into),
         features: wanted.features.clone().map(Into::into),
         licenses: wanted.licenses.clone().map(Into::into),
+        tres_per_node: wanted.gres.clone().map(Into::into),
         bitflags: if wanted.dependency.is_some() { KILL_INV_DEP } else { 0 },
         ..JobDesc::default()
     }

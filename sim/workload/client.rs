@@ -41,6 +41,8 @@ pub struct Wanted {
     pub dependency: Option<String>,
     /// `--licenses`.
     pub licenses: Option<String>,
+    /// `--gres`.
+    pub gres: Option<String>,
     /// `--constraint`.
     pub features: Option<String>,
     /// An allocation, as salloc asks for one, in place of a batch job.

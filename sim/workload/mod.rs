@@ -12,6 +12,7 @@ mod read_nodes;
 mod read_queue;
 mod run_steps;
 mod submission;
+mod submit_for_devices;
 mod submit_licensed;
 mod submit_related;
 mod submit_twice;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use flurm_base::Rng;
 use serde::{Deserialize, Deserializer};
 
+pub(crate) use submit_for_devices::DEVICES;
 pub(crate) use submit_licensed::{LICENSES, LICENSES_IN_ALL};
 pub(crate) use submit_related::{
     AFTER_SUCCESS_OF, ON_AN_EVEN_NODE, TASKS, TASKS_AT_ONCE, feature_of,
@@ -111,6 +113,7 @@ macro_rules! kinds {
 kinds! {
     "submit_with_retry" => submit_with_retry::SubmitWithRetry,
     "submit_related" => submit_related::SubmitRelated,
+    "submit_for_devices" => submit_for_devices::SubmitForDevices,
     "submit_licensed" => submit_licensed::SubmitLicensed,
     "submit_twice" => submit_twice::SubmitTwice,
     "hang_up" => hang_up::HangUp,

@@ -29,6 +29,8 @@ pub struct JobProcess {
     pub task: Option<(u32, u32)>,
     /// A process that the job's script left behind, not the script itself.
     pub left_behind: bool,
+    /// The devices that its environment names (`CUDA_VISIBLE_DEVICES`).
+    pub devices: Option<String>,
 }
 
 /// Why a process is gone.

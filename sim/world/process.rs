@@ -238,6 +238,7 @@ pub fn insert_script(w: &mut World, parent: &Process, plan: Plan) -> JobProcess 
         uid: parent.uid,
         task: None,
         left_behind: true,
+        devices: None,
     });
     process.job = Some(JobProcess { pid: process.pid, left_behind: true, ..job });
     run_script(w, process, plan)
@@ -294,6 +295,7 @@ pub fn start_script(
         uid: process.uid,
         task: number("SLURM_STEP_ID").zip(number("SLURM_PROCID")).filter(|_| is_task(spawn)),
         left_behind: false,
+        devices: variable("CUDA_VISIBLE_DEVICES"),
     };
     process.job = Some(job);
     let (key, pid) = (process.key, process.pid);

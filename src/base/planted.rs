@@ -21,6 +21,7 @@ pub const KNOWN: &[(&str, &str)] = &[
     ("host_leaves_steps_behind", "whoever ends a job on a node forgets its steps"),
     ("host_loses_exit_codes", "every job that failed is reported with exit code 1"),
     ("host_never_repeats_an_order", "an order to a node that got no answer is not sent again"),
+    ("host_numbers_devices_anew", "a job is told of the first devices, whoever has them"),
     ("host_planner_stops_when_idle", "a leader that has nothing to start never plans again"),
     ("host_reads_without_a_leader", "any controller shows the queue as it last heard of it"),
     ("host_refuses_what_it_may_have_taken", "a submission of unknown fate is refused"),

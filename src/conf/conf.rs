@@ -47,6 +47,8 @@ pub struct Conf {
     pub scheduler_parameters: Parameters,
     /// `Licenses`: names and counts.
     pub licenses: Vec<(String, u32)>,
+    /// `GresTypes`.
+    pub gres_types: Vec<String>,
     /// `DependencyParameters`.
     pub dependency_parameters: Parameters,
     /// `SelectType`.

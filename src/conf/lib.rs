@@ -8,6 +8,7 @@ mod conf;
 mod diagnostic;
 mod fields;
 mod flurm;
+mod gres;
 pub mod key;
 mod limit;
 mod lines;
@@ -29,6 +30,7 @@ pub use conf::{
 };
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use flurm::{FlurmConf, Peer};
+pub use gres::{GresConf, GresLine};
 pub use limit::{INFINITE, Limit, MEM_PER_CPU, Memory, NO_VAL};
 pub use node::{NodeConf, NodeState};
 pub use parameters::Parameters;

@@ -79,6 +79,8 @@ fn manual() -> String {
     section(&mut out, "Keys of a DownNodes line", table::DOWN_NODES);
     section(&mut out, "Keys of a NodeSet line", table::NODE_SET);
     section(&mut out, "Keys of a PowerAction line", table::POWER_ACTION);
+    section(&mut out, "Keys of gres.conf", table::GRES);
+    section(&mut out, "Keys of a line of gres.conf", table::GRES_LINE);
     section(&mut out, "Keys of flurm.conf", table::FLURM);
     section(&mut out, "Keys of a Peer line of flurm.conf", table::PEER);
     out

@@ -268,6 +268,7 @@ impl Settler<'_> {
             scheduler_parameters: parameters("SchedulerParameters"),
             dependency_parameters: parameters("DependencyParameters"),
             licenses: self.licenses().unwrap_or_default(),
+            gres_types: crate::fields::list(self.text("GresTypes")),
             select_type: text("SelectType"),
             select_type_parameters: self.small("SelectTypeParameters"),
             priority_type: text("PriorityType"),

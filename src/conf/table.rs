@@ -127,7 +127,7 @@ pub const GLOBAL: &[Key] = &[
     key("FirstJobId", U32).default("1").honoured(),
     key("GetEnvTimeout", U16).defunct(GONE),
     key("GpuFreqDef", Text),
-    key("GresTypes", Text),
+    key("GresTypes", Text).honoured(),
     key("GroupUpdateForce", U16).default("1"),
     key("GroupUpdateTime", U16).default("600"),
     key("HashPlugin", Text).default("hash/k12").since(V24_05).honoured(),
@@ -335,7 +335,7 @@ pub const NODE: &[Key] = &[
     key("CpuBind", Text),
     key("Feature", Text).renamed("Features"),
     key("Features", Text).honoured(),
-    key("Gres", Text),
+    key("Gres", Text).honoured(),
     key("GresConf", Text).since(V25_11),
     key("MemSpecLimit", U64).default("0").honoured(),
     key("NodeAddr", Text).honoured(),
@@ -432,6 +432,28 @@ pub const FRONTEND: &[Key] = &[
     key("State", Text),
 ];
 
+/// The keys of gres.conf.
+pub const GRES: &[Key] = &[
+    key("AutoDetect", Text).default("off"),
+    key("Name", Kind::Line(GRES_LINE)).honoured(),
+    key("NodeName", Kind::Line(GRES_LINE)).honoured(),
+];
+
+/// The keys of a line of gres.conf.
+pub const GRES_LINE: &[Key] = &[
+    key("AutoDetect", Text).default("off"),
+    key("CPUs", Text).renamed("Cores"),
+    key("Cores", Text),
+    key("Count", Text).honoured(),
+    key("File", Text).honoured(),
+    key("Flags", Text),
+    key("Links", Text),
+    key("MultipleFiles", Text).honoured(),
+    key("Name", Text).honoured(),
+    key("Type", Text).honoured(),
+    key("UniqueId", Text),
+];
+
 /// The keys of flurm.conf, which stands beside slurm.conf and may be absent.
 pub const FLURM: &[Key] = &[
     key("DataDir", Text).honoured(),
@@ -456,8 +478,10 @@ mod tests {
     use super::*;
     use crate::{key::Status, value};
 
-    fn tables() -> [&'static [Key]; 9] {
-        [GLOBAL, NODE, PARTITION, DOWN_NODES, NODE_SET, POWER_ACTION, FRONTEND, FLURM, PEER]
+    fn tables() -> [&'static [Key]; 11] {
+        let lines = [NODE, PARTITION, DOWN_NODES, NODE_SET, POWER_ACTION, FRONTEND];
+        let [node, partition, down, set, power, front] = lines;
+        [GLOBAL, node, partition, down, set, power, front, FLURM, PEER, GRES, GRES_LINE]
     }
 
     #[test]

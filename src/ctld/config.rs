@@ -36,6 +36,7 @@ fn settings(conf: &Conf, slurm_uid: u32) -> Settings {
         kill_invalid_dependency: conf.dependency_parameters.has("kill_invalid_depend")
             || conf.scheduler_parameters.has("kill_invalid_depend"),
         licenses: conf.licenses.clone(),
+        gres_types: conf.gres_types.clone(),
         user_top: conf.scheduler_parameters.has("enable_user_top"),
         jobs_planned_max: jobs_planned_max(conf),
         priority: multifactor(conf),

@@ -23,6 +23,7 @@ impl Tables<'_> {
         self.put_size(job, &mut info);
         put_files(job, &mut info);
         crate::array_view::put_array(job, &mut info);
+        crate::gres::put_held(self.cluster, job, &mut info);
         info
     }
 
@@ -43,6 +44,11 @@ impl Tables<'_> {
             cluster: Some(self.cluster.settings().cluster_name.clone().into()),
             derived_ec: job.derived_exit_status,
             exit_code: job.exit_status,
+            cpus_per_tres: requests.cpus_per_tres.as_deref().map(Text::from),
+            mem_per_tres: requests.mem_per_tres.as_deref().map(Text::from),
+            tres_per_job: requests.tres_per_job.as_deref().map(Text::from),
+            tres_per_node: requests.tres_per_node.as_deref().map(Text::from),
+            tres_per_task: requests.tres_per_task.as_deref().map(Text::from),
             extra: requests.extra.as_deref().map(Text::from),
             failed_node: job.failed_node.as_ref().map(|node| node.to_string()).map(Text::from),
             features: spec.features.as_deref().map(Text::from),

@@ -113,6 +113,7 @@ impl Tables<'_> {
         let count = u32::try_from(shares.len()).unwrap_or(u32::MAX);
         let bitmap = Some(core_bits(&cores, total));
         CredentialBody {
+            job_gres_list: crate::gres::job_states(self.cluster, shares),
             step_id: StepId::step(job.id.0, BATCH_STEP).with_sluid(job.attempt.0),
             id: Identity {
                 uid: spec.uid,

@@ -63,7 +63,6 @@ impl Tables<'_> {
             arch: facts.arch.as_deref().map(Text::from),
             features: list(&conf.features).map(Text::from),
             features_act: list(node.features_active()).map(Text::from),
-            gres: conf.gres.as_deref().map(Text::from),
             os: facts.os.as_deref().map(Text::from),
             comment: (!node.comment.is_empty()).then_some(node.comment.as_str()).map(Text::from),
             extra: extra.filter(|text| !text.is_empty()).map(Text::from),
@@ -75,7 +74,7 @@ impl Tables<'_> {
             },
             power: PowerCap { cap_watts: NO_VAL },
             tres_fmt_str: Some(tres(conf.cpus, conf.real_memory_mb, None).into()),
-            ..NodeInfo::default()
+            ..crate::gres::of_node(self.cluster, conf)
         }
     }
 }

@@ -59,11 +59,8 @@ pub(crate) fn refuse_what_is_not_done(desc: &JobDesc) -> Result<(), Refused> {
     for row in crate::options_table::ROWS {
         let Effect::Refused(ask) = row.effect else { continue };
         if (ask.asked)(desc) {
-            let why = match ask.errno {
-                Errno::ESLURM_INVALID_GRES => "no generic resources are configured",
-                _ => "not supported by this controller",
-            };
-            return Err(Refused::because(ask.errno.0, format!("--{}: {why}", row.names[0])));
+            let text = format!("--{}: not supported by this controller", row.names[0]);
+            return Err(Refused::because(ask.errno.0, text));
         }
     }
     Ok(())
@@ -77,15 +74,6 @@ pub(crate) fn says(value: &Option<Text>) -> bool {
 /// Whether a count was given that is not zero.
 pub(crate) fn counts(value: u16) -> bool {
     value != NO_VAL16 && value != 0
-}
-
-/// Whether any part of `--tres-per-task` asks for more than CPUs: clients turn those into
-/// `--cpus-per-task` themselves.
-pub(crate) fn tasks_need_more_than_cpus(desc: &JobDesc) -> bool {
-    let text = desc.tres_per_task.as_deref().unwrap_or("");
-    let parts = text.split(',').filter(|part| !part.is_empty());
-    let mut others = parts.filter(|part| part.split([':', '=']).next() != Some("cpu"));
-    others.next().is_some()
 }
 
 /// `--switches` with a count.

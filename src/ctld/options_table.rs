@@ -2,9 +2,7 @@
 
 use flurm_wire::{Errno, NO_VAL16};
 
-use crate::options::{
-    Ask, Effect, Row, counts, says, switches, tasks_need_more_than_cpus, tasks_per_gpu,
-};
+use crate::options::{Ask, Effect, Row, counts, says, switches, tasks_per_gpu};
 
 /// `--spread-job` among a job's flags (slurm.h).
 const SPREAD_JOB: u64 = 1 << 8;
@@ -84,18 +82,8 @@ pub(crate) const OTHER_FIELDS: &[(&str, &str)] = &[
 
 /// Every option.
 pub(crate) const ROWS: &[Row] = rows! {
-    "gpus" ["tres_per_job"] no_gres!(desc: says(&desc.tres_per_job), "--gpus=1"), "";
-    "gres" "gpus-per-node" ["tres_per_node"]
-        no_gres!(desc: says(&desc.tres_per_node), "--gres=gpu:1"), "";
     "gpus-per-socket" ["tres_per_socket"] no_gres!(desc: says(&desc.tres_per_socket),
         "--gpus-per-socket=1 --sockets-per-node=1"), "";
-    "gpus-per-task" "tres-per-task" ["tres_per_task"]
-        no_gres!(desc: tasks_need_more_than_cpus(desc), "--gpus-per-task=1 -n1"),
-        "`--tres-per-task=cpu:N` is `--cpus-per-task`, and honoured";
-    "cpus-per-gpu" ["cpus_per_tres"]
-        no_gres!(desc: says(&desc.cpus_per_tres), "--cpus-per-gpu=1 --gpus=1"), "";
-    "mem-per-gpu" ["mem_per_tres"]
-        no_gres!(desc: says(&desc.mem_per_tres), "--mem-per-gpu=1 --gpus=1"), "";
     "ntasks-per-gpu" "ntasks-per-tres" ["ntasks_per_tres"]
         no_gres!(desc: tasks_per_gpu(desc), "--ntasks-per-gpu=1 -n1"), "";
     "bb" "bbf" ["burst_buffer"] unsupported!(desc: says(&desc.burst_buffer), "--bb=capacity=1"), "";
@@ -198,7 +186,20 @@ pub(crate) const ROWS: &[Row] = rows! {
         "shapes::root_submits_for_others",
         "ownership::an_ordinary_user_cannot_submit_for_another_or_raise_a_priority";
     "gpu-bind" "tres-bind" "gpu-freq" "gres-flags" ["tres_bind" "tres_freq" "bitflags"] Recorded,
-        "of generic resources, of which there are none";
+        "all tasks of a step on a node see all its devices there";
+    "gpus" ["tres_per_job"] Honoured,
+        "of as few nodes as have them; refused: Requested node configuration is not available",
+        "gres::totals_and_counts_for_tasks_choose_nodes";
+    "gres" "gpus-per-node" ["tres_per_node"] Honoured,
+        "refused: Invalid generic resource (gres) specification, Requested node configuration is \
+         not available",
+        "gres::jobs_have_devices_of_their_own", "gres::what_cannot_be_had_is_refused",
+        "gres::devices_stay_with_their_job_through_failover";
+    "gpus-per-task" "tres-per-task" ["tres_per_task"] Honoured,
+        "`--tres-per-task=cpu:N` is `--cpus-per-task`",
+        "gres::totals_and_counts_for_tasks_choose_nodes";
+    "cpus-per-gpu" "mem-per-gpu" ["cpus_per_tres" "mem_per_tres"] Honoured, "",
+        "gres::totals_and_counts_for_tasks_choose_nodes";
     "hold" ["priority"] Honoured, "", "control::a_pending_job_is_cancelled_and_never_runs";
     "immediate" ["immediate"] Honoured, "refused: Unable to allocate resources",
         "times::an_immediate_allocation_is_given_at_once_or_never";

@@ -92,7 +92,7 @@ fn a_submission_that_asks_for_nothing_is_not_refused_and_each_request_is() {
     assert_eq!(refuse_what_is_not_done(&JobDesc::default()), Ok(()));
     type Change = fn(&mut JobDesc);
     let changes: [(Change, &str); 4] = [
-        (|desc| desc.tres_per_task = Some("cpu:2,gres/gpu:1".into()), "--gpus-per-task"),
+        (|desc| desc.ntasks_per_tres = 2, "--ntasks-per-gpu"),
         (|desc| desc.bitflags = 1 << 44, "--spread-segments"),
         (|desc| desc.mem_update_delay = 5, "--mem-update"),
         (|desc| desc.power_flags = 1, "--power"),

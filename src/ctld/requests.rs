@@ -349,7 +349,7 @@ fn unless_unchanged(seen: UnixTime, updated: Time) -> Result<(), Refused> {
 pub(crate) fn submitter_of<'a>(
     request: &'a Request<'_>,
     desc: &JobDesc,
-    cluster: &Cluster,
+    cluster: &'a Cluster,
 ) -> Submitter<'a> {
     let asker = &request.identity;
     let settings = cluster.settings();
@@ -363,6 +363,7 @@ pub(crate) fn submitter_of<'a>(
         privileged,
         client_release: request.release,
         array_size_max: settings.array_size_max(),
+        gres_types: &settings.gres_types,
     }
 }
 
@@ -701,7 +702,7 @@ fn facts(registration: &NodeRegistration) -> NodeFacts {
         arch: registration.arch.clone(),
         os: registration.os.clone(),
         version: registration.version.clone(),
-        gres: None,
+        gres: crate::gres::found(&registration.gres_info),
         extra: registration.extra.clone(),
     }
 }

@@ -66,6 +66,7 @@ impl Tables<'_> {
         let step_nodes = shares.iter().filter(own).map(|share| &share.node);
         let alias = format!("{ATTEMPT_MARK}{:x}", job.attempt.0);
         CredentialBody {
+            step_gres_list: crate::gres::step_states(self.cluster, shares, step),
             step_id: StepId::step(job.id.0, step.number).with_sluid(job.attempt.0),
             step_hostlist: Some(self.host_list(step_nodes)),
             step_core_bitmap: Some(self.step_cores(shares, cpus)),

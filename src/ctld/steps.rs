@@ -5,7 +5,7 @@ use flurm_base::{AttemptId, JobId, Time};
 use flurm_model::{Cluster, Command, Errno, Job, JobBase, Limit, NodeName, Step, StepSpec};
 use flurm_wire::messages::{JobStepKill, StepComplete};
 use flurm_wire::records::{StepCreate, StepInfo, StepInfoMsg, StepLayoutAnswer};
-use flurm_wire::{BATCH_STEP, EXTERN_STEP, Errno as WireErrno};
+use flurm_wire::{BATCH_STEP, EXTERN_STEP};
 use flurm_wire::{INFINITE, Message, NO_VAL, NO_VAL16, StepId, UnixTime};
 
 use crate::allocate;
@@ -87,27 +87,11 @@ fn create(
 
 fn refuse_what_is_not_done(ask: &StepCreate) -> Result<(), Refused> {
     let asked = |value: &Option<String>| value.as_ref().is_some_and(|text| !text.is_empty());
-    let generic = |value: &Option<String>| {
-        value.as_ref().is_some_and(|text| text.contains("gres") || text.contains("gpu"))
-    };
-    let resources = [
-        (&ask.tres_per_step, "--gpus"),
-        (&ask.tres_per_node, "--gres"),
-        (&ask.tres_per_socket, "--gpus-per-socket"),
-        (&ask.tres_per_task, "--gpus-per-task"),
-        (&ask.cpus_per_tres, "--cpus-per-gpu"),
-        (&ask.mem_per_tres, "--mem-per-gpu"),
-    ];
-    for (value, option) in resources {
-        if generic(value) {
-            let text = format!("{option}: no generic resources are configured");
-            return Err(Refused::because(WireErrno::ESLURM_INVALID_GRES.0, text));
-        }
-    }
     let given16 = |value: u16| value != NO_VAL16 && value != 0;
     let unsupported = [
         (asked(&ask.container) || asked(&ask.container_id), "--container"),
         (asked(&ask.network), "--network"),
+        (asked(&ask.tres_per_socket), "--gpus-per-socket"),
         (asked(&ask.features), "--constraint for a step"),
         (asked(&ask.step_het_grps), "--het-group"),
         (given16(ask.resv_port_cnt), "--resv-ports"),
@@ -157,6 +141,7 @@ fn spec(ask: &StepCreate, release: u16) -> Result<StepSpec, Refused> {
         work_dir: text(&ask.cwd),
         std_streams: [&ask.std_in, &ask.std_out, &ask.std_err].map(text),
         client_release: release,
+        gres: crate::gres::of_step(ask)?,
     })
 }
 

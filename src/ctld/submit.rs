@@ -47,6 +47,8 @@ pub struct Submitter<'a> {
     pub client_release: u16,
     /// `MaxArraySize`.
     pub array_size_max: u32,
+    /// `GresTypes`.
+    pub gres_types: &'a [String],
 }
 
 /// Translates a request for an allocation: a job without a script.
@@ -89,6 +91,8 @@ fn job(
         return Err(Refused::because(Errno::InvalidNodeName.number(), text));
     }
     let work_dir = text(&desc.work_dir);
+    let requests = requests(desc);
+    let wishes = crate::gres::wishes(&requests, submitter.gres_types)?;
     Ok(JobSpec {
         name: desc.name.as_deref().unwrap_or_default().to_owned(),
         uid,
@@ -103,7 +107,7 @@ fn job(
         work_dir: work_dir.unwrap_or_else(|| "/".into()),
         streams: streams(desc),
         batch,
-        size: size(desc)?,
+        size: crate::gres::sized(size(desc)?, &wishes),
         time_limit: limit(desc.time_limit),
         time_min: number(desc.time_min),
         priority: priority(desc, submitter)?,
@@ -124,7 +128,7 @@ fn job(
         wait_all_nodes: flag(desc.wait_all_nodes),
         // As in Slurm, an array may always wait.
         immediate: desc.immediate == 1 && text(&desc.array_inx).is_none(),
-        requests: requests(desc),
+        requests,
         submit_host: text(&desc.alloc_node).or_else(|| submit_host(desc)),
         submit_line: text(&desc.submit_line),
         alloc_sid: number(desc.alloc_sid).unwrap_or(0),
@@ -326,6 +330,11 @@ fn requests(desc: &JobDesc) -> Requests {
         extra: text(&desc.extra),
         tres_bind: text(&desc.tres_bind),
         tres_freq: text(&desc.tres_freq),
+        tres_per_job: text(&desc.tres_per_job),
+        tres_per_node: text(&desc.tres_per_node),
+        tres_per_task: text(&desc.tres_per_task),
+        cpus_per_tres: text(&desc.cpus_per_tres),
+        mem_per_tres: text(&desc.mem_per_tres),
         acctg_freq: text(&desc.acctg_freq),
         cpu_bind: text(&desc.cpu_bind),
         cpu_bind_type: count(desc.cpu_bind_type),

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flurm_conf::associations::{Associations, Parsed};
-use flurm_conf::{Conf, Diagnostic, FILE_BYTES_MAX, FlurmConf, Loader};
+use flurm_conf::{Conf, Diagnostic, FILE_BYTES_MAX, FlurmConf, GresConf, Loader};
 use flurm_rt::{Env, Fs};
 
 /// Files looked at while reading a configuration, includes counted.
@@ -21,6 +21,7 @@ const KNOWN_MAX: usize = 4;
 static CONFS: Known<Conf> = Known::new();
 static ASSOCIATIONS: Known<Parsed> = Known::new();
 static FLURM_CONFS: Known<FlurmConf> = Known::new();
+static GRES_CONFS: Known<GresConf> = Known::new();
 
 /// A file's path, and its text or why there is none.
 type File = (String, Result<String, String>);
@@ -130,6 +131,20 @@ pub(crate) async fn read_associations<E: Env>(
         tracing::warn!("{warning}");
     }
     Ok(parsed.associations.clone())
+}
+
+/// Reads gres.conf beside slurm.conf, where there is one.
+pub(crate) async fn read_gres_conf<E: Env>(
+    env: &E,
+    conf_path: &Path,
+) -> Result<Arc<GresConf>, String> {
+    let path = conf_path.with_file_name("gres.conf");
+    if env.fs().open(&path, flurm_rt::OpenMode::Read).await.is_err() {
+        return Ok(Arc::default());
+    }
+    let root = path.to_string_lossy().into_owned();
+    let parse = |load: Loader<'_>| GresConf::parse(load, &root);
+    read(env, &root, None, &GRES_CONFS, parse).await
 }
 
 /// Parsing is pure and asks for files by name, so files are read until it asks for no new one.

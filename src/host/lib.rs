@@ -26,6 +26,7 @@ pub mod munge;
 pub mod node;
 mod node_attempts;
 mod node_bcast;
+mod node_gres;
 mod node_programs;
 mod node_prolog;
 mod node_register;

@@ -13,6 +13,7 @@ use flurm_base::{AttemptId, JobId, Time};
 use flurm_conf::NodeConf;
 use flurm_node::ledger::Ledger;
 use flurm_rt::{Addr, AsyncRuntime, Clock, Env, Fs, Listener, Mutex as AsyncMutex, Net, Proc};
+use flurm_wire::records::GresNodeRecord;
 
 use crate::auth_settings::{Kind, Own, Role};
 use crate::bell::Bell;
@@ -20,6 +21,7 @@ use crate::keyring::KeyFiles;
 use crate::kiosk;
 use crate::node_attempts;
 use crate::node_bcast::Transfers;
+use crate::node_gres;
 use crate::node_register::{self, Registrar};
 use crate::node_serve;
 use crate::reconfigure;
@@ -72,6 +74,7 @@ struct Inner<E: Env> {
     one_program: SaveLock<E>,
     /// Files that are being copied here.
     transfers: TransfersLock<E>,
+    gres: Mutex<Arc<[GresNodeRecord]>>,
 }
 
 impl<E: Env> Clone for NodeDaemon<E> {
@@ -88,6 +91,7 @@ pub async fn run<E: Env>(
 ) -> Result<(), String> {
     let setup = Setup::load(env.clone(), &options.conf, &options.own, Role::Node).await?;
     let node = own_node(&setup, options.node_name.as_deref())?;
+    let gres = node_gres::load(&env, &options.conf, &node).await?;
     let spool = Spool::new(&PathBuf::from(setup.conf().paths.slurmd_spool_dir(&node)));
     create_durably(&env, spool.root()).await?;
     let mut ledger = read_ledger(&env, &spool).await?;
@@ -107,6 +111,7 @@ pub async fn run<E: Env>(
             prologs: Mutex::new(BTreeMap::new()),
             one_program: AsyncMutex::new(()),
             transfers: AsyncMutex::new(Transfers::new()),
+            gres: Mutex::new(gres.into()),
         }),
     };
     daemon.save_ledger().await?;
@@ -234,6 +239,18 @@ impl<E: Env> NodeDaemon<E> {
     /// Asks this daemon to read its files again.
     pub(crate) fn bell(&self) -> &Bell {
         &self.inner.bell
+    }
+
+    /// Generic resources that this node has.
+    pub(crate) fn gres(&self) -> Arc<[GresNodeRecord]> {
+        self.inner.gres.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads gres.conf again; what is wrong leaves everything as it was.
+    pub(crate) async fn reload_gres(&self) -> Result<(), String> {
+        let gres = node_gres::load(self.env(), self.setup().conf_path(), self.conf()).await?;
+        *self.inner.gres.lock().unwrap_or_else(PoisonError::into_inner) = gres.into();
+        Ok(())
     }
 
     /// Registration with the controllers.

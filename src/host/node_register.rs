@@ -143,6 +143,7 @@ async fn registration<E: Env>(daemon: &NodeDaemon<E>) -> NodeRegistration {
         step_id: live.iter().map(|(job, attempt, _)| step(job.0, attempt.0)).collect(),
         flags: FLAG_WANTS_ANSWER,
         version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        gres_info: crate::node_gres::registered(daemon),
         ..NodeRegistration::default()
     }
 }

@@ -20,6 +20,7 @@ use flurm_wire::{Errno, Frame, Header, Message, Release, UnixTime, WireAddr, fra
 use crate::frame_io::{read_frame, write_frame};
 use crate::launcher::TRY_AGAIN;
 use crate::node::NodeDaemon;
+use crate::node_gres;
 use crate::spool::container_name;
 use crate::task::detach;
 use crate::{
@@ -368,7 +369,8 @@ fn batch_order<E: Env>(
         array_task_id: array,
         script: launch.script.clone().unwrap_or_default(),
         argv: launch.argv.clone(),
-        environment: launch.environment.clone(),
+        // The script runs on the first node of its job.
+        environment: node_gres::put(&launch.environment, node_gres::of_job(body, 0)),
         work_dir: launch.work_dir.clone().unwrap_or_else(|| "/tmp".into()),
         std_in: launch.std_in.clone(),
         std_out: launch.std_out.clone(),

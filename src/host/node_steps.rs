@@ -18,6 +18,7 @@ use flurm_wire::{BATCH_STEP, Errno, NO_VAL, Release};
 use crate::node::NodeDaemon;
 use crate::node_attempts;
 use crate::node_attempts::Part;
+use crate::node_gres;
 use crate::node_prolog;
 use crate::report::report_step;
 use crate::spool::{AttemptFolder, RECORD_MAX};
@@ -149,7 +150,7 @@ fn order_of<E: Env>(
         cpus_on_node: body.cpu_array.at(in_job).map_or(1, u32::from),
         partition: body.job_partition.name.clone().unwrap_or_default(),
         argv: launch.argv.clone(),
-        environment: launch.env.clone(),
+        environment: node_gres::put(&launch.env, node_gres::of_step(body, in_job as usize)),
         work_dir: launch.cwd.clone().unwrap_or_else(|| "/tmp".into()),
         flags: launch.flags,
         files: [launch.ifname.clone(), launch.ofname.clone(), launch.efname.clone()],

@@ -144,6 +144,9 @@ pub(crate) async fn obey_on_node<E: Env>(daemon: crate::node::NodeDaemon<E>) {
         if let Err(text) = daemon.copy_keys().await {
             tracing::error!("{text}");
         }
+        if let Err(text) = daemon.reload_gres().await {
+            tracing::error!("could not read gres.conf again, the old stays in force: {text}");
+        }
         crate::node_attempts::ring_stepds(&daemon).await;
     }
 }

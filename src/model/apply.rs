@@ -222,6 +222,9 @@ impl Cluster {
     /// Says that a node looks different.
     pub(crate) fn touch_node(&mut self, at: Time, name: &NodeName, events: &mut Events) {
         self.updated.nodes = self.updated.nodes.max(at);
+        if let Some(node) = self.nodes.get(name) {
+            self.index.know_gres(node);
+        }
         events.push(Event::NodeChanged(name.clone()));
     }
 

@@ -137,6 +137,21 @@ impl Cluster {
         users.fold(Tenants::Nobody, |all, (uid, (_, closed))| all.with(*uid, *closed > 0))
     }
 
+    /// What a node has of generic resources.
+    pub fn gres_of(&self, name: &str) -> &[crate::GresPart] {
+        self.index.gres_parts.get(name).map_or(&[], |parts| &parts[..])
+    }
+
+    /// What a node has of generic resources, to be kept; `None` where it has none.
+    pub fn gres_shared(&self, name: &str) -> Option<std::sync::Arc<[crate::GresPart]>> {
+        self.index.gres_parts.get(name).cloned()
+    }
+
+    /// What jobs have of a node's generic resources, suspended ones included.
+    pub fn gres_use(&self, name: &str) -> Option<&crate::GresUses> {
+        self.index.gres_use.get(name)
+    }
+
     /// Whether no job has anything of a node, suspended ones included.
     pub(crate) fn is_vacant(&self, name: &NodeName) -> bool {
         !self.index.node_jobs.contains_key(name)

@@ -49,6 +49,9 @@ pub struct Placement {
     pub tasks: u32,
     /// Keep other jobs off the node.
     pub whole_node: bool,
+    /// Generic resources.
+    #[serde(deserialize_with = "crate::codec::since::<11, _, _>")]
+    pub gres: Vec<crate::GresTake>,
 }
 
 /// A change of a job's priority: hold, release, or a number.

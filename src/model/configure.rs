@@ -150,6 +150,7 @@ impl Cluster {
         if removed && self.is_vacant(name) {
             self.nodes.remove(name);
             self.index.node_order.retain(|known| known != name);
+            self.index.gres_parts.remove(name);
             self.updated.nodes = self.updated.nodes.max(at);
             events.push(Event::NodeRemoved(name.clone()));
         }

@@ -43,7 +43,14 @@ fn commands() -> Vec<(&'static str, Command)> {
     let (at, job, attempt, node) = (Time(1_234_567), JobId(7), AttemptId(300), name("n1"));
     let mut all = people(at, job);
     all.extend(nodes(at, job, attempt));
-    let part = Placement { node: node.clone(), cpus: 2, memory_mb: 99, tasks: 1, whole_node: true };
+    let part = Placement {
+        node: node.clone(),
+        cpus: 2,
+        memory_mb: 99,
+        tasks: 1,
+        whole_node: true,
+        gres: Vec::new(),
+    };
     let partition = PartitionName::from("main");
     let start = Start { job, attempt, partition, placements: vec![part], time_limit: None };
     let reasons = vec![(JobId(8), Reason::Resources)];

@@ -2,13 +2,14 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use flurm_base::{JobId, RequestKey, Span, Time};
 
 use crate::dependents::Dependents;
 use crate::{
-    ArrayUse, Cluster, Job, JobBase, JobSteps, Launch, Limit, NodeName, NodeUse, Partition,
-    PartitionName, Settings, ShareState,
+    ArrayUse, Cluster, GresPart, GresUses, Job, JobBase, JobSteps, Launch, Limit, Node, NodeName,
+    NodeUse, Partition, PartitionName, Settings, Share, ShareState,
 };
 
 /// How many jobs of one user wait and run.
@@ -38,6 +39,10 @@ pub(crate) struct Index {
     pub(crate) node_use: BTreeMap<NodeName, NodeUse>,
     /// Jobs of each user on a node that are not suspended, and how many of those keep others off.
     pub(crate) tenants: BTreeMap<NodeName, BTreeMap<u32, (u32, u32)>>,
+    /// Generic resources that jobs have, of nodes where they have some.
+    pub(crate) gres_use: BTreeMap<NodeName, GresUses>,
+    /// Generic resources of nodes that have some.
+    pub(crate) gres_parts: BTreeMap<NodeName, Arc<[GresPart]>>,
     /// Jobs whose steps or client are to be told something.
     pub(crate) step_orders: BTreeSet<JobId>,
     /// Earliest end of a step's time limit, by job.
@@ -59,6 +64,7 @@ impl Index {
         let mut index = Self::default();
         index.order_tables(cluster);
         index.directory = crate::association::Directory::of(&cluster.settings.accounting);
+        cluster.nodes.values().for_each(|node| index.know_gres(node));
         for job in cluster.jobs.values() {
             let over = over_time_limit_of(&cluster.partitions, &cluster.settings, job);
             index.insert(job, over);
@@ -85,6 +91,40 @@ impl Index {
             (partition.conf.name.clone(), partition.conf.nodes.iter().cloned().collect())
         };
         self.members = cluster.partitions.values().map(members).collect();
+    }
+
+    /// What a node has of generic resources, after it changed.
+    pub(crate) fn know_gres(&mut self, node: &Node) {
+        let name = &node.conf.name;
+        let found = node.facts.as_ref().and_then(|facts| facts.gres.as_deref());
+        match node.conf.gres.as_deref() {
+            None => _ = self.gres_parts.remove(name),
+            Some(conf) => {
+                let parts = GresPart::of_node(Some(conf), found);
+                self.gres_parts.insert(name.clone(), parts.into());
+            }
+        }
+    }
+
+    /// Takes a share's generic resources in or out.
+    fn count_gres(&mut self, share: &Share, add: bool) {
+        if share.gres.is_empty() {
+            return;
+        }
+        let node = self.gres_use.entry(share.node.clone()).or_default();
+        for held in &share.gres {
+            let key = (held.name.clone(), held.kind.clone());
+            let used = node.entry(key).or_default();
+            used.count = match add {
+                true => used.count.saturating_add(held.count),
+                false => used.count.saturating_sub(held.count),
+            };
+            held.devices.iter().for_each(|device| put(&mut used.devices, *device, add));
+        }
+        node.retain(|_, used| used.count > 0);
+        if node.is_empty() {
+            self.gres_use.remove(&share.node);
+        }
     }
 
     /// Takes a job in.
@@ -194,6 +234,7 @@ impl Index {
             } else {
                 used.memory_mb.saturating_sub(share.memory_mb)
             };
+            self.count_gres(share, add);
             let jobs = self.node_jobs.entry(share.node.clone()).or_default();
             put(jobs, job.id, add);
             if jobs.is_empty() {

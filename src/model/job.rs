@@ -117,6 +117,9 @@ pub struct Share {
     /// Whether jobs of other users are kept off the node.
     #[serde(deserialize_with = "crate::codec::since::<11, _, _>")]
     pub user_only: bool,
+    /// Generic resources.
+    #[serde(deserialize_with = "crate::codec::since::<11, _, _>")]
+    pub gres: Vec<crate::GresHeld>,
 }
 
 impl Share {

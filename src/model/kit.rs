@@ -149,6 +149,7 @@ impl Kit {
             memory_mb: 1_000,
             tasks: 1,
             whole_node: false,
+            gres: Vec::new(),
         };
         let placements = nodes.iter().map(placement).collect();
         let partition = self.job(id).partition.clone();

@@ -20,6 +20,7 @@ mod constraint;
 mod dependency;
 mod dependents;
 mod fairshare;
+mod gres;
 mod index;
 mod job;
 mod license;
@@ -38,6 +39,7 @@ mod signals;
 mod spec;
 mod start;
 mod step;
+mod step_gres;
 mod step_life;
 mod step_place;
 mod submit;
@@ -60,6 +62,10 @@ pub use command::{
 pub use constraint::{Constraint, Features};
 pub use dependency::{Dependencies, Dependency, DependencyKind, DependencyState, DependencyTasks};
 pub use fairshare::{Standing, standings};
+pub use gres::{
+    GresFault, GresHeld, GresPart, GresTake, GresUse, GresUses, GresWish, found_counts, held_of,
+    list_found,
+};
 pub use job::{
     Allocation, EndCause, Hold, Job, JobBase, JobFlags, Launch, Share, ShareState, SignalRequest,
 };

@@ -138,6 +138,19 @@ impl Cluster {
         if facts.tmp_disk_mb < conf.tmp_disk_mb {
             found.push(String::from("Low TmpDisk"));
         }
+        // A node that says nothing of its generic resources has them as they are configured.
+        if let Some(has) = &facts.gres {
+            let has = crate::found_counts(has);
+            let promised = crate::found_counts(conf.gres.as_deref().unwrap_or_default());
+            for (name, count) in promised {
+                let has = has.get(&name).copied().unwrap_or(0);
+                if has < count {
+                    found.push(format!(
+                        "gres/{name} count reported lower than configured ({has} < {count})"
+                    ));
+                }
+            }
+        }
         found.join(", ")
     }
 

@@ -9,9 +9,10 @@ use crate::kit::{
     ALICE, Kit, NODE_CPUS, NODE_MEMORY_MB, ROOT, config, facts, name, names_job, spec,
 };
 use crate::{
-    Actor, AllocClient, Applied, BatchEnd, Cluster, Command, DownCause, Event, Job, JobChanges,
-    JobSpec, Limit, Memory, News, NodeChanges, NodeFacts, NodeName, NodeStateChange, PartitionName,
-    Placement, PriorityChange, Reason, Reply, RequeueFlags, ShareState, Size, Start, StepSpec,
+    Actor, AllocClient, Applied, BatchEnd, Cluster, Command, DownCause, Event, GresTake, Job,
+    JobChanges, JobSpec, Limit, Memory, News, NodeChanges, NodeFacts, NodeName, NodeStateChange,
+    PartitionName, Placement, PriorityChange, Reason, Reply, RequeueFlags, ShareState, Size, Start,
+    StepSpec,
 };
 
 const NODES: u32 = 3;
@@ -100,11 +101,28 @@ impl Step {
             memory_mb: NODE_MEMORY_MB / (1 + u64::from(self.x % 4)),
             tasks: 1,
             whole_node: self.x.is_multiple_of(16),
+            gres: self.takes(),
         };
         let placements = names.into_iter().take(count).map(placement).collect();
         let partition =
             known.map_or_else(|| PartitionName::from("main"), |job| job.partition.clone());
         Start { job, attempt, partition, placements, time_limit: None }
+    }
+
+    /// Generic resources of a placement: mostly none, sometimes of both types, sometimes too many.
+    fn takes(self) -> Vec<GresTake> {
+        let take = |kind: &str, count: u64| GresTake {
+            name: String::from("gpu"),
+            kind: Some(kind.into()),
+            count,
+        };
+        match self.x % 8 {
+            0 | 1 => vec![take("a", u64::from(self.x % 3))],
+            2 => vec![take("a", 1), take("b", 1)],
+            3 => vec![take("a", 1), take("a", 1)],
+            4 => vec![take("c", 1)],
+            _ => Vec::new(),
+        }
     }
 
     fn command(self, kit: &Kit) -> Command {
@@ -230,7 +248,8 @@ impl Step {
         let attempts = cluster.jobs_on(&node).map(|job| (job.id, job.attempt));
         let running = attempts.filter(|_| self.x % 4 != 1).collect();
         let boot = Some(Time::from_secs(1_000 + i64::from(self.x / 64) * 1_000));
-        let facts = NodeFacts { boot, daemon_start: boot, ..facts() };
+        let gres = (self.x % 3 > 0).then(|| String::from("gpu:a:3(IDX),gpu:b:1"));
+        let facts = NodeFacts { boot, daemon_start: boot, gres, ..facts() };
         Command::NodeRegistered { at, node, facts: Box::new(facts), running }
     }
 
@@ -269,6 +288,8 @@ impl Step {
         if self.x % 4 == 3 {
             config.nodes[0].cpus = 1 + u32::from(self.node % 4);
         }
+        let gres = (self.node % 4 > 0).then(|| format!("gpu:a:{},gpu:b:1", self.node % 4));
+        config.nodes.iter_mut().for_each(|node| node.gres = gres.clone());
         config.settings.licenses = vec![("a".into(), u32::from(self.node % 5)), ("b".into(), 1)];
         config.settings.return_to_service = match self.node % 3 {
             0 => crate::ReturnToService::ByHand,
@@ -300,6 +321,7 @@ impl Witness {
         }
         judge_events(before, after, &applied.events);
         judge_licenses(before, after, command);
+        judge_devices(after);
     }
 
     fn learn(&mut self, command: &Command, before: &Cluster, after: &Cluster) {
@@ -334,6 +356,21 @@ impl Witness {
 }
 
 /// Only a configuration makes more of a licence used than there is.
+/// No device is held twice, and never more of them than are counted.
+fn judge_devices(cluster: &Cluster) {
+    let mut held = BTreeSet::new();
+    let shares = cluster.jobs().filter_map(|job| job.allocation.as_ref());
+    for share in shares.flat_map(|all| &all.shares).filter(|share| share.is_open()) {
+        for gres in &share.gres {
+            assert!(gres.devices.len() as u64 <= gres.count, "{gres:?}");
+            for device in &gres.devices {
+                let place = (&share.node, &gres.name, &gres.kind, *device);
+                assert!(held.insert(place), "{place:?} is held twice");
+            }
+        }
+    }
+}
+
 fn judge_licenses(before: &Cluster, after: &Cluster, command: &Command) {
     if matches!(command, Command::Configure { .. }) {
         return;

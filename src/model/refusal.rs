@@ -138,6 +138,8 @@ errnos! {
     InvalidQos = 2066,
     /// ESLURM_ACCOUNTING_POLICY
     AccountingPolicy = 2050,
+    /// ESLURM_INVALID_GRES
+    InvalidGres = 2072,
 }
 
 /// Why a request is refused: goes back to the user in the reply.

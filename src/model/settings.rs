@@ -111,6 +111,9 @@ pub struct Settings {
     /// Accounts and limits.
     #[serde(deserialize_with = "crate::codec::since::<11, _, _>")]
     pub accounting: Accounting,
+    /// `GresTypes`.
+    #[serde(deserialize_with = "crate::codec::since::<11, _, _>")]
+    pub gres_types: Vec<String>,
 }
 
 impl Settings {
@@ -149,6 +152,7 @@ impl Default for Settings {
             jobs_planned_max: 0,
             priority: None,
             accounting: Accounting::default(),
+            gres_types: Vec::new(),
         }
     }
 }

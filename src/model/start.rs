@@ -150,14 +150,54 @@ impl Cluster {
         if memory && part.memory_mb < wanted {
             return Err(StartRefusal::Shape);
         }
-        Ok(())
+        self.check_gres(part)
+    }
+
+    /// Whether a node has the generic resources of a placement.
+    fn check_gres(&self, part: &Placement) -> Result<(), StartRefusal> {
+        let names: BTreeSet<_> = part.gres.iter().map(|take| (&take.name, &take.kind)).collect();
+        if names.len() < part.gres.len() {
+            return Err(StartRefusal::Shape);
+        }
+        let used = self.gres_use(&part.node);
+        let parts = self.gres_of(&part.node);
+        let fits = |take: &crate::GresTake| {
+            let has = parts.iter().find(|has| has.name == take.name && has.kind == take.kind);
+            let in_use = used.and_then(|used| used.get(&(take.name.clone(), take.kind.clone())));
+            let in_use = in_use.map_or(0, |used| used.count);
+            has.is_some_and(|has| in_use.saturating_add(take.count) <= has.count)
+        };
+        if part.gres.iter().all(fits) { Ok(()) } else { Err(StartRefusal::Resources) }
+    }
+
+    /// A part of a node, with the devices that it gets.
+    fn share_of(&self, part: &Placement, user_only: bool) -> Share {
+        let used = self.gres_use(&part.node);
+        let hold = |take: &crate::GresTake| {
+            let parts = self.gres_of(&part.node).iter();
+            let like = |has: &&crate::GresPart| has.name == take.name && has.kind == take.kind;
+            let key = (take.name.clone(), take.kind.clone());
+            let used = used.and_then(|used| used.get(&key));
+            parts.clone().find(like).map(|has| has.hold(take.count, used))
+        };
+        Share {
+            node: part.node.clone(),
+            cpus: part.cpus,
+            memory_mb: part.memory_mb,
+            tasks: part.tasks,
+            whole_node: part.whole_node,
+            state: ShareState::Held,
+            user_only,
+            gres: part.gres.iter().filter_map(hold).collect(),
+        }
     }
 
     /// Gives a job its resources. Validated before.
     fn start(&mut self, at: Time, start: &Start, events: &mut Events) {
         let conf = &self.partitions[&start.partition].conf;
         let (time_max, closed) = (conf.time_max, keeps_others_off(&self.jobs[&start.job], conf));
-        let shares = start.placements.iter().map(|part| share_of(part, closed)).collect();
+        let shares: Vec<Share> =
+            start.placements.iter().map(|part| self.share_of(part, closed)).collect();
         let licenses = self.licenses_for(&self.jobs[&start.job]).expect("a start was validated");
         self.change_job(at, start.job, |job, _| {
             assert!(job.is_startable(), "a start was validated");
@@ -192,6 +232,19 @@ impl Cluster {
     }
 }
 
+/// Whether the parts hold the generic resources that the job asked for.
+fn has_gres(spec: &crate::JobSpec, parts: &[Placement]) -> bool {
+    let Ok(wishes) = crate::GresWish::of(&spec.requests) else { return false };
+    wishes.iter().all(|wish| {
+        let on = |part: &Placement| {
+            let like = |take: &&crate::GresTake| wish.is_met_by(&take.name, take.kind.as_deref());
+            part.gres.iter().filter(like).map(|take| take.count).fold(0, u64::saturating_add)
+        };
+        let total = parts.iter().map(on).fold(0, u64::saturating_add);
+        total >= wish.per_job && parts.iter().all(|part| on(part) >= wish.on_node(0))
+    })
+}
+
 /// Whether the parts together are something the job asked for.
 fn check_placements(job: &Job, parts: &[Placement]) -> Result<(), StartRefusal> {
     let spec = &job.spec;
@@ -206,6 +259,7 @@ fn check_placements(job: &Job, parts: &[Placement]) -> Result<(), StartRefusal> 
     let unnamed = !spec.nodes_excluded.iter().any(|node| names.contains(node.as_str()));
     let each = parts.iter().all(|part| part.cpus > 0);
     let right = enough_nodes && few_nodes && enough_cpus && named && unnamed && each;
+    let right = right && has_gres(spec, parts);
     if right && names.len() == parts.len() { Ok(()) } else { Err(StartRefusal::Shape) }
 }
 
@@ -218,16 +272,4 @@ fn may_run(job: &Job, minutes: u32) -> bool {
 /// Whether a job shares its nodes with jobs of its own user only: it or its partition says so.
 fn keeps_others_off(job: &Job, conf: &PartitionConf) -> bool {
     job.spec.sharing == Some(Sharing::User) || conf.exclusive_user
-}
-
-fn share_of(part: &Placement, user_only: bool) -> Share {
-    Share {
-        node: part.node.clone(),
-        cpus: part.cpus,
-        memory_mb: part.memory_mb,
-        tasks: part.tasks,
-        whole_node: part.whole_node,
-        state: ShareState::Held,
-        user_only,
-    }
 }

@@ -101,6 +101,9 @@ pub struct StepSpec {
     pub std_streams: [Option<String>; 3],
     /// Protocol number of its srun's release.
     pub client_release: u16,
+    /// Generic resources; without any it shares all that its job has.
+    #[serde(deserialize_with = "crate::codec::since::<11, _, _>")]
+    pub gres: Vec<crate::GresWish>,
 }
 
 impl StepSpec {
@@ -127,6 +130,12 @@ pub struct StepPart {
     pub tasks: Vec<u32>,
     /// Whether the node has said that nothing is left of it.
     pub ended: bool,
+    /// Generic resources that it may use.
+    #[serde(deserialize_with = "crate::codec::since::<11, _, _>")]
+    pub gres: Vec<crate::GresHeld>,
+    /// Whether other steps cannot have those meanwhile.
+    #[serde(deserialize_with = "crate::codec::since::<11, _, _>")]
+    pub gres_counted: bool,
 }
 
 /// A step.
@@ -241,6 +250,19 @@ impl JobSteps {
             let memory_mb = part.memory_counted_mb;
             (u32::saturating_add(cpus, part.cpus_counted), u64::saturating_add(memory, memory_mb))
         })
+    }
+
+    /// Generic resources that steps take of a node.
+    pub(crate) fn gres_on(&self, node: &NodeName) -> crate::GresUses {
+        let mut uses = crate::GresUses::new();
+        let parts = self.running.values().flat_map(|step| &step.parts);
+        let open = parts.filter(|part| !part.ended && part.gres_counted && part.node == *node);
+        for held in open.flat_map(|part| &part.gres) {
+            let used = uses.entry((held.name.clone(), held.kind.clone())).or_default();
+            used.count = used.count.saturating_add(held.count);
+            used.devices.extend(&held.devices);
+        }
+        uses
     }
 
     /// Whether a step runs on a node, idle or not.

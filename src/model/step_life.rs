@@ -446,6 +446,8 @@ fn interactive(job: &Job) -> Result<(Vec<StepPart>, u16), Refusal> {
         memory_mb: 0,
         tasks: vec![0],
         ended: false,
+        gres: first.gres.clone(),
+        gres_counted: false,
     };
     Ok((vec![part], 1))
 }

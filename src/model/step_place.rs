@@ -57,7 +57,10 @@ pub(crate) fn place(
     }
     let tasks = spread(spec, &picked, cpus_per_task)?;
     let parts = picked.iter().zip(tasks).map(|(at, tasks)| part(spec, at, tasks, cpus_per_task));
-    Ok((parts.collect(), u16::try_from(cpus_per_task).unwrap_or(u16::MAX)))
+    let mut parts: Vec<StepPart> = parts.collect();
+    let picked: Vec<&Share> = picked.iter().map(|at| at.share).collect();
+    crate::step_gres::give(spec, steps, &picked, &mut parts)?;
+    Ok((parts, u16::try_from(cpus_per_task).unwrap_or(u16::MAX)))
 }
 
 /// What srun multiplied; 0 where tasks share CPUs.
@@ -96,6 +99,9 @@ fn candidate<'a>(share: &'a Share, steps: &JobSteps, spec: &StepSpec) -> Candida
         }
         Some(Memory::PerCpu(_) | Memory::PerNode(_)) | None => {}
     }
+    let (has, may_have) = crate::step_gres::on_node(spec, steps, share);
+    usable = if has { usable } else { 0 };
+    total = if may_have { total } else { 0 };
     Candidate { share, usable, total, idle: !steps.is_busy(&share.node) }
 }
 
@@ -161,6 +167,7 @@ fn pick<'c, 'a>(
 /// A node cannot ever do what every node has to.
 fn impossible(spec: &StepSpec) -> Refusal {
     match spec.memory {
+        _ if !spec.gres.is_empty() => Errno::InvalidGres.into(),
         Some(_) => Errno::InvalidTaskMemory.into(),
         None => Errno::RequestedNodeConfigUnavailable.into(),
     }
@@ -353,5 +360,7 @@ fn part(spec: &StepSpec, at: &Candidate<'_>, tasks: Vec<u32>, cpus_per_task: u32
         memory_mb,
         tasks,
         ended: false,
+        gres: Vec::new(),
+        gres_counted: !overlaps && !spec.gres.is_empty(),
     }
 }

@@ -191,7 +191,8 @@ impl Cluster {
         if spec.time_limit.is_none() {
             spec.time_limit = Some(first.time_default.unwrap_or(first.time_max));
         }
-        if spec.size.memory.is_none() && self.settings.select.memory {
+        let beside_gres = spec.requests.mem_per_tres.is_some();
+        if spec.size.memory.is_none() && self.settings.select.memory && !beside_gres {
             spec.size.memory = first.memory_default.or(self.settings.memory_default);
         }
         check_shape(&spec)?;

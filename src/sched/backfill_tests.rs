@@ -27,7 +27,7 @@ fn occupy(snapshot: &mut Snapshot, node: usize, cpus: u32, until: u64) {
     view.memory_used_mb += memory_mb;
     view.jobs += 1;
     let at = NOW + minutes(until);
-    snapshot.leaves.push(Leave { at, node, cpus, memory_mb, whole_node: false });
+    snapshot.leaves.push(Leave { at, node, cpus, memory_mb, whole_node: false, gres: vec![] });
 }
 
 /// `1@10:n1,n2` for each job with a forecast: minutes from now, and nodes.
@@ -141,7 +141,17 @@ fn a_plan_that_begins_where_a_window_ended_is_seen_by_the_next_window() {
     let mut timeline = Timeline::new(&s);
     let part = |at: usize| {
         let node = s.nodes[at].name.clone();
-        vec![(at, Placement { node, cpus: 1, memory_mb: 1, tasks: 1, whole_node: false })]
+        vec![(
+            at,
+            Placement {
+                node,
+                cpus: 1,
+                memory_mb: 1,
+                tasks: 1,
+                whole_node: false,
+                gres: Vec::new(),
+            },
+        )]
     };
     timeline.book(NOW + minutes(12), minutes(2), part(0), (1, false));
     timeline.book(NOW, minutes(5), part(1), (1, false));
@@ -252,7 +262,14 @@ fn show(snapshot: &mut Snapshot, running: &[(Time, Vec<Placement>, Time)]) {
             view.memory_used_mb += memory_mb;
             view.jobs += 1;
             view.whole_node_taken |= whole_node;
-            snapshot.leaves.push(Leave { at: *at, node, cpus, memory_mb, whole_node });
+            snapshot.leaves.push(Leave {
+                at: *at,
+                node,
+                cpus,
+                memory_mb,
+                whole_node,
+                gres: vec![],
+            });
         }
     }
 }
@@ -327,7 +344,7 @@ proptest! {
             let there = &naive(&snapshot, &booked, first, many)[node];
             if there.cpus_used + cpus <= there.cpus {
                 let name: NodeName = there.name.clone();
-                let part = Placement { node: name, cpus, memory_mb: u64::from(cpus), tasks: 1, whole_node: false };
+                let part = Placement { node: name, cpus, memory_mb: u64::from(cpus), tasks: 1, whole_node: false, gres: Vec::new() };
                 timeline.book(NOW + minutes(first), minutes(many), vec![(node, part)], (1, false));
                 booked.push((node, cpus, first, many));
             }

@@ -7,14 +7,16 @@
 use std::collections::BTreeSet;
 
 use flurm_model::{
-    Constraint, JobSpec, Limit, Memory, NodeName, OverSubscribe, PartitionConf, Placement, Select,
-    SelectUnit, Sharing,
+    Constraint, GresTake, GresWish, JobSpec, Limit, Memory, NodeName, OverSubscribe, PartitionConf,
+    Placement, Select, SelectUnit, Sharing,
 };
 
 use crate::NodeView;
 
 /// `--use-min-nodes` among a job's flags (slurm.h).
 pub(crate) const USE_MIN_NODES: u64 = 1 << 9;
+/// Stands for memory that nothing asks for by CPU.
+const NO_MEMORY: u64 = u64::MAX;
 
 /// What a job needs, in one partition.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +56,8 @@ pub(crate) struct Demand {
     select: Select,
     tasks: u32,
     overcommit: bool,
+    /// Generic resources.
+    pub(crate) gres: Vec<GresWish>,
 }
 
 impl Demand {
@@ -90,6 +94,11 @@ impl Demand {
         let tasks = size.tasks_or_default().max(1);
         let by_cpus = size.cpus_min.div_ceil(cpus_per_unit);
         let units = if size.overcommit { tasks } else { tasks.max(by_cpus) };
+        // What cannot be read was refused when it came.
+        let gres = GresWish::of(&spec.requests).unwrap_or_default();
+        let beside = gres.iter().any(|wish| wish.memory_each_mb > 0);
+        // Where only generic resources bring memory with them, that is all there is.
+        let by_gres = if beside { Memory::PerCpu(NO_MEMORY) } else { Memory::PerNode(0) };
         let nodes_min = size.nodes_min.max(conf.nodes_min).max(constraint.nodes_counted()).max(1);
         let units = units.max(nodes_min);
         let nodes_max = size.nodes_max.unwrap_or(u32::MAX).min(conf.nodes_max.or(u32::MAX));
@@ -110,7 +119,7 @@ impl Demand {
             cpus_per_node_min: size.cpus_per_node_min.map_or(1, u32::from).max(1),
             cpus_per_node_max: conf.cpus_per_node_max,
             // Where memory is handed out, a job that names none gets all of each node's, as in Slurm.
-            memory: select.memory.then(|| size.memory.unwrap_or(Memory::PerNode(0))),
+            memory: select.memory.then(|| size.memory.unwrap_or(by_gres)),
             tmp_disk_mb: size.tmp_disk_mb,
             sockets: size.sockets_per_node.map_or(0, u32::from),
             cores_per_socket: size.cores_per_socket.map_or(0, u32::from),
@@ -121,6 +130,7 @@ impl Demand {
             select,
             tasks,
             overcommit: size.overcommit,
+            gres,
         }
     }
 
@@ -170,8 +180,56 @@ impl Demand {
     }
 
     fn fits(&self, node: &NodeView, units: u32) -> bool {
-        let cpus = self.cpus_on(node, units);
-        let memory_mb = self.memory_on(node, cpus);
+        self.fits_with(node, units, &self.gres_least(units))
+    }
+
+    /// How many of each wish so many units take at least, where the job has no more to spread.
+    fn gres_least(&self, units: u32) -> Vec<u64> {
+        let least = |wish: &GresWish| wish.on_node(units).max(u64::from(wish.per_job > 0));
+        self.gres.iter().map(least).collect()
+    }
+
+    /// The parts of a node that so many of each wish are; `None` where it has too few of them.
+    fn gres_on(&self, node: &NodeView, counts: &[u64]) -> Option<Vec<GresTake>> {
+        if self.whole_node && !node.gres_parts().is_empty() {
+            // Who has a node to itself has all that belongs to it (sbatch(1), `--exclusive`).
+            self.gres_asked(node, counts)?;
+            let all = node.gres_parts().iter().map(|part| {
+                let (name, kind) = part.key();
+                GresTake { name, kind, count: part.count }
+            });
+            return Some(all.collect());
+        }
+        self.gres_asked(node, counts)
+    }
+
+    fn gres_asked(&self, node: &NodeView, counts: &[u64]) -> Option<Vec<GresTake>> {
+        let mut taken = Vec::new();
+        for (wish, count) in self.gres.iter().zip(counts) {
+            taken.extend(wish.take(node.gres_parts(), |at| node.gres_free(at), *count)?);
+        }
+        Some(taken)
+    }
+
+    /// How many of a wish, by its position, a node can give beside so many units and what these take.
+    pub(crate) fn gres_most(&self, node: &NodeView, units: u32, nth: usize, cap: u64) -> u64 {
+        let mut counts = self.gres_least(units);
+        let (mut low, mut high) = (counts[nth], cap.max(counts[nth]));
+        while low < high {
+            let middle = low + (high - low).div_ceil(2);
+            counts[nth] = middle;
+            if self.fits_with(node, units, &counts) { low = middle } else { high = middle - 1 }
+        }
+        low
+    }
+
+    /// Whether a node has room for so many units and so many of each wish.
+    pub(crate) fn fits_with(&self, node: &NodeView, units: u32, counts: &[u64]) -> bool {
+        let cpus = self.cpus_on(node, units, counts);
+        let memory_mb = self.memory_on(node, cpus, counts);
+        if !self.gres.is_empty() && self.gres_on(node, counts).is_none() {
+            return false;
+        }
         let allowed = self.whole_node || self.cpus_per_node_max.allows(Limit::Max(cpus));
         if flurm_base::planted::is("model_grants_more_than_a_node_has") {
             return cpus <= node.cpus;
@@ -182,9 +240,9 @@ impl Demand {
     }
 
     /// CPUs that so many units take of a node.
-    fn cpus_on(&self, node: &NodeView, units: u32) -> u32 {
+    fn cpus_on(&self, node: &NodeView, units: u32, counts: &[u64]) -> u32 {
+        let needed = self.cpus_needed(node, units).max(self.cpus_beside(counts));
         if self.whole_node {
-            let needed = self.cpus_needed(node, units);
             return node.cpus.max(needed);
         }
         let part = match self.select.unit {
@@ -195,12 +253,15 @@ impl Demand {
         };
         // A node whose CPUs are no multiple of the part counts its rest as one.
         let part = part.clamp(1, node.cpus.max(1));
-        let cpus = self.cpus_needed(node, units).div_ceil(part).saturating_mul(part);
-        if cpus > node.cpus && self.cpus_needed(node, units) <= node.cpus {
-            node.cpus
-        } else {
-            cpus
-        }
+        let cpus = needed.div_ceil(part).saturating_mul(part);
+        if cpus > node.cpus && needed <= node.cpus { node.cpus } else { cpus }
+    }
+
+    /// CPUs that go with so many of each wish (`--cpus-per-gpu`).
+    fn cpus_beside(&self, counts: &[u64]) -> u32 {
+        let each = self.gres.iter().zip(counts);
+        let cpus = each.map(|(wish, count)| u64::from(wish.cpus_each).saturating_mul(*count));
+        u32::try_from(cpus.fold(0, u64::saturating_add)).unwrap_or(u32::MAX)
     }
 
     fn cpus_needed(&self, node: &NodeView, units: u32) -> u32 {
@@ -211,20 +272,37 @@ impl Demand {
         plain.max(by_core).max(self.cpus_per_node_min)
     }
 
-    fn memory_on(&self, node: &NodeView, cpus: u32) -> u64 {
-        self.memory.map_or(0, |memory| memory.on_node(cpus, node.memory_mb))
+    fn memory_on(&self, node: &NodeView, cpus: u32, counts: &[u64]) -> u64 {
+        let beside = self.gres.iter().zip(counts);
+        let beside = beside.map(|(wish, count)| wish.memory_each_mb.saturating_mul(*count));
+        match self.memory {
+            None => 0,
+            Some(Memory::PerCpu(NO_MEMORY)) => beside.fold(0, u64::saturating_add),
+            Some(memory) => memory.on_node(cpus, node.memory_mb),
+        }
     }
 
     /// The placement of so many units.
     pub(crate) fn placement(&self, node: &NodeView, units: u32) -> Placement {
-        let cpus = self.cpus_on(node, units);
+        self.placement_with(node, units, &self.gres_least(units))
+    }
+
+    /// The placement of so many units and so many of each wish.
+    pub(crate) fn placement_with(&self, node: &NodeView, units: u32, counts: &[u64]) -> Placement {
+        let cpus = self.cpus_on(node, units, counts);
         Placement {
             node: node.name.clone(),
             cpus,
-            memory_mb: self.memory_on(node, cpus),
+            memory_mb: self.memory_on(node, cpus, counts),
             tasks: units,
             whole_node: self.whole_node,
+            gres: self.gres_on(node, counts).unwrap_or_default(),
         }
+    }
+
+    /// Whether the job wants so many of something on all its nodes together.
+    pub(crate) fn has_totals(&self) -> bool {
+        self.gres.iter().any(|wish| wish.per_job > 0)
     }
 
     /// Tasks to tell of: a job that asked for CPUs only has fewer tasks than units.

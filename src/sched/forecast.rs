@@ -101,6 +101,11 @@ fn end_of(start: Time, limit: Limit) -> Time {
 fn occupants(cluster: &Cluster, snapshot: &Snapshot) -> BTreeMap<(Time, u64), Occupant> {
     let named = snapshot.nodes.iter().enumerate().map(|(at, node)| (&node.name, at));
     let places: BTreeMap<&NodeName, usize> = named.collect();
+    let taken = |held: &flurm_model::GresHeld| flurm_model::GresTake {
+        name: held.name.clone(),
+        kind: held.kind.clone(),
+        count: held.count,
+    };
     let part = |share: &Share| {
         let placement = Placement {
             node: share.node.clone(),
@@ -108,6 +113,7 @@ fn occupants(cluster: &Cluster, snapshot: &Snapshot) -> BTreeMap<(Time, u64), Oc
             memory_mb: share.memory_mb,
             tasks: share.tasks,
             whole_node: share.whole_node,
+            gres: share.gres.iter().map(taken).collect(),
         };
         places.get(&share.node).map(|at| (*at, placement))
     };
@@ -155,18 +161,21 @@ impl Future {
 
     /// Tells the planner until when there is no room.
     fn tell_leaves(&mut self) {
+        let nodes = &self.snapshot.nodes;
         let leave = |at: Time, node: usize, part: &Placement| Leave {
             at,
             node,
             cpus: part.cpus,
             memory_mb: part.memory_mb,
             whole_node: part.whole_node,
+            gres: nodes[node].gres_counts(&part.gres),
         };
-        self.snapshot.leaves.clear();
+        let mut leaves = Vec::new();
         for ((at, _), occupant) in &self.until {
             let parts = occupant.parts.iter().map(|(node, part)| leave(*at, *node, part));
-            self.snapshot.leaves.extend(parts);
+            leaves.extend(parts);
         }
+        self.snapshot.leaves = leaves;
     }
 
     fn start(&mut self, start: Start) {
@@ -197,6 +206,7 @@ impl Future {
             node.jobs += 1;
             node.whole_node_taken |= part.whole_node;
             node.tenants = node.tenants.with(uid, closed);
+            node.take_gres(&part.gres);
             parts.push((place, part));
         }
         let nth = u64::MAX - self.until.len() as u64;
@@ -237,6 +247,7 @@ fn leave(node: &mut NodeView, part: &Placement) {
     if node.jobs == 0 {
         node.tenants = flurm_model::Tenants::Nobody;
     }
+    node.give_back_gres(&part.gres);
 }
 
 #[cfg(test)]
@@ -278,7 +289,8 @@ mod tests {
         s.nodes[1].cpus_used = 4;
         s.nodes[1].jobs = 1;
         let node = s.nodes[1].name.clone();
-        let part = Placement { node, cpus: 4, memory_mb: 0, tasks: 1, whole_node: false };
+        let part =
+            Placement { node, cpus: 4, memory_mb: 0, tasks: 1, whole_node: false, gres: vec![] };
         let mut future = future(s);
         let occupant = Occupant { job: JobId(9), parts: vec![(1, part)], licenses: Vec::new() };
         future.until.insert((NOW + Span::secs(420), 0), occupant);

@@ -32,6 +32,8 @@ pub(crate) fn cluster(cpus: &[u32]) -> Snapshot {
         jobs: 0,
         whole_node_taken: false,
         tenants: flurm_model::Tenants::Nobody,
+        gres: None,
+        gres_used: Vec::new(),
     };
     let mut snapshot = Snapshot {
         now: NOW,

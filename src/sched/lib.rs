@@ -14,6 +14,7 @@ mod plan;
 mod profile;
 mod snapshot;
 mod timeline;
+mod totals;
 
 pub use forecast::{Asked, Forecast, forecast};
 pub use license::Licenses;
@@ -22,6 +23,8 @@ pub use snapshot::{JobView, Leave, NodeView, PartitionView, Snapshot};
 
 #[cfg(test)]
 mod backfill_tests;
+#[cfg(test)]
+mod gres_tests;
 #[cfg(test)]
 mod kit;
 #[cfg(test)]

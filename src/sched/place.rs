@@ -30,6 +30,9 @@ pub(crate) fn place(
     if !demand.constraint.counts.is_empty() {
         return place_counted(demand, nodes, candidates);
     }
+    if demand.has_totals() {
+        return crate::totals::place(demand, nodes, candidates);
+    }
     let mut rooms: Vec<Room> = Vec::new();
     let named = demand.contiguous || !demand.required.is_empty();
     for at in candidates {

@@ -494,6 +494,7 @@ impl<'a> Pass<'a> {
             node.jobs += 1;
             node.whole_node_taken |= part.whole_node;
             node.tenants = node.tenants.with(user.0, user.1);
+            node.take_gres(&part.gres);
             self.filled += usize::from(node.is_full());
             let planted = flurm_base::planted::is("model_grants_more_than_a_node_has");
             assert!(node.cpus_used <= node.cpus || planted, "a node was given out twice");

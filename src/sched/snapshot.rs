@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use flurm_base::{AttemptId, JobId, Span, Time};
 use flurm_model::{
-    Cluster, Hold, Job, JobSpec, Limit, Node, NodeName, PartitionConf, PartitionName, Reason,
-    Select, ShareState, Tenants, Weigher,
+    Cluster, GresPart, GresTake, Hold, Job, JobSpec, Limit, Node, NodeName, PartitionConf,
+    PartitionName, Reason, Select, ShareState, Tenants, Weigher,
 };
 
 /// A node's room.
@@ -45,6 +45,10 @@ pub struct NodeView {
     pub whole_node_taken: bool,
     /// Whose jobs they are.
     pub tenants: Tenants,
+    /// Generic resources; `None` where it has none.
+    pub gres: Option<Arc<[GresPart]>>,
+    /// How many of each part are taken; parts that are left out are free.
+    pub gres_used: Vec<u64>,
 }
 
 impl NodeView {
@@ -60,6 +64,51 @@ impl NodeView {
         self.jobs = 0;
         self.whole_node_taken = false;
         self.tenants = Tenants::Nobody;
+        self.gres_used.clear();
+    }
+
+    /// Its parts of generic resources.
+    pub(crate) fn gres_parts(&self) -> &[GresPart] {
+        self.gres.as_deref().unwrap_or_default()
+    }
+
+    /// How many of a part, by its position, are free.
+    pub(crate) fn gres_free(&self, at: usize) -> u64 {
+        let used = self.gres_used.get(at).copied().unwrap_or(0);
+        self.gres_parts().get(at).map_or(0, |part| part.count.saturating_sub(used))
+    }
+
+    /// Takes generic resources.
+    pub(crate) fn take_gres(&mut self, taken: &[GresTake]) {
+        if taken.is_empty() {
+            return;
+        }
+        let more = self.gres_counts(taken);
+        self.gres_used.resize(more.len(), 0);
+        let sums = self.gres_used.iter_mut().zip(more);
+        sums.for_each(|(sum, more)| *sum = sum.saturating_add(more));
+    }
+
+    /// Gives them back.
+    pub(crate) fn give_back_gres(&mut self, taken: &[GresTake]) {
+        if taken.is_empty() {
+            return;
+        }
+        let less = self.gres_counts(taken);
+        let sums = self.gres_used.iter_mut().zip(less);
+        sums.for_each(|(sum, less)| *sum = sum.saturating_sub(less));
+    }
+
+    /// What is taken, in the order of the parts.
+    pub(crate) fn gres_counts(&self, taken: &[GresTake]) -> Vec<u64> {
+        if taken.is_empty() {
+            return Vec::new();
+        }
+        let of = |part: &GresPart| {
+            let same = |take: &&GresTake| take.name == part.name && take.kind == part.kind;
+            taken.iter().find(same).map_or(0, |take| take.count)
+        };
+        self.gres_parts().iter().map(of).collect()
     }
 }
 
@@ -106,7 +155,7 @@ pub struct JobView {
 }
 
 /// A part of a node that a running job gives back at its limit, if not earlier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leave {
     /// When. Later than `Snapshot::now`.
     pub at: Time,
@@ -118,6 +167,8 @@ pub struct Leave {
     pub memory_mb: u64,
     /// Whether the job keeps others off the node.
     pub whole_node: bool,
+    /// Generic resources, in the order of the node's parts.
+    pub gres: Vec<u64>,
 }
 
 /// What the planner sees of a cluster.
@@ -226,7 +277,16 @@ fn node_view(cluster: &Cluster, node: &Node) -> NodeView {
         jobs: used.jobs,
         whole_node_taken: used.whole_node_jobs > 0,
         tenants: cluster.tenants(&node.conf.name),
+        gres: cluster.gres_shared(&node.conf.name),
+        gres_used: gres_used(cluster, &node.conf.name),
     }
+}
+
+/// How many of each part of a node's generic resources jobs have.
+fn gres_used(cluster: &Cluster, name: &NodeName) -> Vec<u64> {
+    let Some(used) = cluster.gres_use(name) else { return Vec::new() };
+    let of = |part: &GresPart| used.get(&part.key()).map_or(0, |used| used.count);
+    cluster.gres_of(name).iter().map(of).collect()
 }
 
 /// How long what ends, or is over its limit already, is taken to go on.
@@ -250,10 +310,24 @@ fn leaves(cluster: &Cluster, now: Time) -> Vec<Leave> {
                 cpus: share.cpus,
                 memory_mb: share.memory_mb,
                 whole_node: share.whole_node,
+                gres: gres_counts(cluster, share),
             });
         }
     }
     leaves
+}
+
+/// What a share has, in the order of its node's parts.
+pub(crate) fn gres_counts(cluster: &Cluster, share: &flurm_model::Share) -> Vec<u64> {
+    if share.gres.is_empty() {
+        return Vec::new();
+    }
+    let of = |part: &GresPart| {
+        let mut like = share.gres.iter();
+        let held = like.find(|held| held.name == part.name && held.kind == part.kind);
+        held.map_or(0, |held| held.count)
+    };
+    cluster.gres_of(&share.node).iter().map(of).collect()
 }
 
 fn job_view(cluster: &Cluster, weigher: &Weigher<'_>, job: &Job, now: Time) -> JobView {

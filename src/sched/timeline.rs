@@ -51,12 +51,13 @@ pub(crate) struct Timeline {
     window: Vec<NodeView>,
 }
 
-fn part_of(placement: &Placement) -> Use {
+fn part_of(node: &NodeView, placement: &Placement) -> Use {
     Use {
         cpus: placement.cpus,
         memory_mb: placement.memory_mb,
         jobs: 1,
         alone: u32::from(placement.whole_node),
+        gres: node.gres_counts(&placement.gres),
     }
 }
 
@@ -66,6 +67,7 @@ fn now_on(node: &NodeView) -> Use {
         memory_mb: node.memory_used_mb,
         jobs: node.jobs,
         alone: u32::from(node.whole_node_taken),
+        gres: node.gres_used.clone(),
     }
 }
 
@@ -74,6 +76,7 @@ fn show(node: &mut NodeView, taken: Use) {
     node.memory_used_mb = taken.memory_mb;
     node.jobs = taken.jobs;
     node.whole_node_taken = taken.alone > 0;
+    node.gres_used = taken.gres;
 }
 
 impl Timeline {
@@ -90,6 +93,7 @@ impl Timeline {
                 memory_mb: leave.memory_mb,
                 jobs: 1,
                 alone: u32::from(leave.whole_node),
+                gres: leave.gres.clone(),
             };
             profiles[leave.node].leave(leave.at, part);
             changes.entry(leave.at).or_default().push(leave.node);
@@ -108,7 +112,8 @@ impl Timeline {
     pub(crate) fn book(&mut self, from: Time, length: Span, placed: Placed, user: User) -> Booking {
         let until = from + length;
         for (at, placement) in &placed {
-            self.profiles[*at].take(from, until, part_of(placement));
+            let part = part_of(&self.window[*at], placement);
+            self.profiles[*at].take(from, until, part);
             self.booked[*at] += u32::from(from > self.now);
             if from <= self.now {
                 let tenants = &mut self.window[*at].tenants;
@@ -126,7 +131,8 @@ impl Timeline {
     /// Gives a booking of the future back.
     pub(crate) fn unbook(&mut self, booking: &Booking) {
         for (at, placement) in &booking.placed {
-            self.profiles[*at].give(booking.from, booking.until, part_of(placement));
+            let part = part_of(&self.window[*at], placement);
+            self.profiles[*at].give(booking.from, booking.until, part);
             self.booked[*at] -= 1;
         }
     }

@@ -24,6 +24,8 @@ pub struct Shape {
     pub partitions: Vec<String>,
     /// Whether daemons and clients use auth/slurm and know nothing of munge.
     pub auth_slurm: bool,
+    /// What else the line of the nodes says.
+    pub node_words: String,
 }
 
 impl Shape {
@@ -39,6 +41,7 @@ impl Shape {
             lines: Vec::new(),
             partitions: Vec::new(),
             auth_slurm: false,
+            node_words: String::new(),
         };
         if against_slurm() { flurm.real() } else { flurm }
     }
@@ -70,6 +73,12 @@ impl Shape {
     /// A line for `slurm.conf`, instead of the usual one with that key; `FOLDER` in it stands for the cluster's folder.
     pub fn line(mut self, line: impl Into<String>) -> Self {
         self.lines.push(line.into());
+        self
+    }
+
+    /// Further words of the nodes' line, such as `Gres=gpu:2`.
+    pub fn node_words(mut self, words: &str) -> Self {
+        self.node_words = format!(" {words}");
         self
     }
 
@@ -133,12 +142,13 @@ pub fn slurm_conf(shape: &Shape, folder: &Path, controller_port: u16, node_port:
     let folder_name = folder.display().to_string();
     lines.extend(shape.lines.iter().map(|line| line.replace("FOLDER", &folder_name)));
     lines.push(format!(
-        "NodeName={} NodeHostname={} NodeAddr=127.0.0.1 Port={} CPUs={} RealMemory={}",
+        "NodeName={} NodeHostname={} NodeAddr=127.0.0.1 Port={} CPUs={} RealMemory={}{}",
         range("n", 1, shape.nodes),
         hostname(),
         range("", node_port, shape.nodes),
         shape.cpus,
         shape.memory_mib,
+        shape.node_words,
     ));
     lines.push("PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP".to_owned());
     lines.extend(shape.partitions.iter().cloned());

@@ -15,6 +15,7 @@ mod dependencies;
 mod ecosystem;
 mod environment;
 mod failover;
+mod gres;
 mod hostile;
 mod interactive;
 mod keys;

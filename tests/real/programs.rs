@@ -14,6 +14,7 @@ use crate::{alice, each_release, ended, first_text, reaches};
 fn prepared(shape: &Shape, programs: &[(&str, &str)]) -> Cluster {
     Cluster::prepared(shape, |folder| {
         for (name, body) in programs {
+            let body = body.replace("WORK", &folder.join("work").display().to_string());
             let body = body.replace("FOLDER", &folder.display().to_string());
             program(&folder.join(name), &body);
         }
@@ -59,7 +60,7 @@ const NEWER: [&str; 10] = [
 
 /// Leaves its environment and who it ran as.
 const WRITES: &str = "name=$(basename $0).$SLURM_JOB_ID; (env; echo user=$(id -un)) > FOLDER/new.$name; \
-    mv FOLDER/new.$name FOLDER/work/$name";
+    mv FOLDER/new.$name WORK/$name";
 
 fn around_jobs(cluster: &Cluster) -> Vec<Vec<String>> {
     let client = alice(cluster);
@@ -90,7 +91,7 @@ fn prolog_and_epilog_run_once_a_job_as_root_with_slurms_environment() {
 
 #[test]
 fn a_job_starts_after_its_prolog_and_a_prolog_runs_once_for_all_steps() {
-    let body = "sleep 1; echo prolog >> FOLDER/work/order";
+    let body = "sleep 1; echo prolog >> WORK/order";
     let shape = Shape::small().line("Prolog=FOLDER/prolog");
     let cluster = prepared(&shape, &[("prolog", body)]);
     let order = cluster.work().join("order");
@@ -165,8 +166,8 @@ fn a_failed_epilog_drains_its_node() {
 #[test]
 fn a_job_that_is_cancelled_in_its_prolog_never_runs() {
     let shape = Shape::small().line("Prolog=FOLDER/prolog").line("Epilog=FOLDER/epilog");
-    let prolog = "echo up > FOLDER/work/up; sleep 3; echo prolog >> FOLDER/work/order";
-    let programs = [("prolog", prolog), ("epilog", "echo epilog >> FOLDER/work/order")];
+    let prolog = "echo up > WORK/up; sleep 3; echo prolog >> WORK/order";
+    let programs = [("prolog", prolog), ("epilog", "echo epilog >> WORK/order")];
     let cluster = prepared(&shape, &programs);
     let client = alice(&cluster);
     let id = client.sbatch(&["-w", "n1"], "echo ran > ran");
@@ -198,7 +199,7 @@ fn a_prolog_begins_again_where_its_node_daemon_died() {
         return;
     }
     let shape = Shape::small().line("Prolog=FOLDER/prolog");
-    let body = "echo begun >> FOLDER/work/begun; [ -e FOLDER/work/go ] || sleep 1000";
+    let body = "echo begun >> WORK/begun; [ -e WORK/go ] || sleep 1000";
     let cluster = prepared(&shape, &[("prolog", body)]);
     let client = alice(&cluster);
     let id = client.sbatch(&["-w", "n1"], "echo ran > ran");

@@ -68,7 +68,14 @@ impl Followed {
 
     fn start(&self) -> Command {
         let node = NodeName::from("a");
-        let placement = Placement { node, cpus: 1, memory_mb: 1, tasks: 1, whole_node: false };
+        let placement = Placement {
+            node,
+            cpus: 1,
+            memory_mb: 1,
+            tasks: 1,
+            whole_node: false,
+            gres: Vec::new(),
+        };
         let start = Start {
             job: JOB,
             attempt: self.attempt(),

@@ -218,7 +218,7 @@ fn programs_of_a_folder_run_from_the_last_name_to_the_first() {
     let cluster = Cluster::prepared(&shape, |folder| {
         fs::create_dir(folder.join("prolog.d")).unwrap();
         for name in ["a.sh", "b.sh", "c.sh", "d.txt"] {
-            let body = format!("echo {name} >> {}/work/order", folder.display());
+            let body = format!("echo {name} >> {}/order", folder.join("work").display());
             program(&folder.join("prolog.d").join(name), &body);
         }
     });

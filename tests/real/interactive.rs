@@ -189,3 +189,31 @@ fn a_client_that_is_gone_holds_up_no_task() {
     cluster.wait_idle();
     cluster.assert_healthy();
 }
+
+#[test]
+fn salloc_gives_a_shell_on_the_first_node_as_an_interactive_step() {
+    let shape = Shape::small().line("LaunchParameters=use_interactive_step");
+    each_release(&shape, |cluster, client| {
+        let mut child = terminal(client, "salloc -w n2; echo status $?").spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let lines = "test -t 0 && echo node:$SLURMD_NODENAME > where\n\
+            squeue -h -s -j $SLURM_JOB_ID -o %i > step\nsrun -n1 sh -c 'echo step > within' < /dev/null\n\
+            echo done > done\n";
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        stdin.write_all(lines.as_bytes()).unwrap();
+        stdin.flush().unwrap();
+        first_text(&cluster.work().join("done"));
+        stdin.write_all(b"exit 3\n").unwrap();
+        stdin.flush().unwrap();
+        let output = child.wait_with_output().unwrap();
+        let seen = String::from_utf8_lossy(&output.stdout).replace('\r', "");
+        assert_eq!(first_text(&cluster.work().join("where")), "node:n2\n", "{seen}");
+        let step = first_text(&cluster.work().join("step"));
+        assert!(step.trim().ends_with(".interactive"), "{step}{seen}");
+        assert_eq!(first_text(&cluster.work().join("within")), "step\n", "{seen}");
+        assert!(seen.contains("status 3"), "{seen}");
+        for name in ["where", "step", "within", "done"] {
+            fs::remove_file(cluster.work().join(name)).unwrap();
+        }
+    });
+}

@@ -302,9 +302,10 @@ impl<E: Env> SlurmClient<E> {
         let step = launch.step_id;
         let message = Message::RequestLaunchTasks(Box::new(launch));
         for part in parts {
-            let Some(bytes) = self.frame(&message).await else { continue };
             let mut started = false;
             for _ in 0..LAUNCH_TRIES {
+                // With a credential of its own each time, as srun does: a node takes one once.
+                let Some(bytes) = self.frame(&message).await else { break };
                 match self.talk_to(part.addr, &bytes).await.as_ref().and_then(error_of) {
                     Some(0) => started = true,
                     // Sent before, and the answer got lost.

@@ -9,9 +9,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flurm_base::{AttemptId, JobId, Time};
+use flurm_base::{AttemptId, JobId, RequestKey, Time};
 use flurm_conf::NodeConf;
 use flurm_node::ledger::Ledger;
+use flurm_node::seen::Seen;
 use flurm_rt::{Addr, AsyncRuntime, Clock, Env, Fs, Listener, Mutex as AsyncMutex, Net, Proc};
 use flurm_wire::records::GresNodeRecord;
 
@@ -72,6 +73,8 @@ struct Inner<E: Env> {
     prologs: Mutex<BTreeMap<(JobId, AttemptId), Turn<E>>>,
     /// Held while a program of the site runs, where they run one at a time.
     one_program: SaveLock<E>,
+    /// Requests of users that were taken.
+    seen: Mutex<Seen>,
     /// Files that are being copied here.
     transfers: TransfersLock<E>,
     gres: Mutex<Arc<[GresNodeRecord]>>,
@@ -110,6 +113,7 @@ pub async fn run<E: Env>(
             bell: options.bell,
             prologs: Mutex::new(BTreeMap::new()),
             one_program: AsyncMutex::new(()),
+            seen: Mutex::new(Seen::default()),
             transfers: AsyncMutex::new(Transfers::new()),
             gres: Mutex::new(gres.into()),
         }),
@@ -273,6 +277,12 @@ impl<E: Env> NodeDaemon<E> {
     /// Held while a program of the site runs, where they run one at a time.
     pub(crate) fn one_program(&self) -> &SaveLock<E> {
         &self.inner.one_program
+    }
+
+    /// Notes a request of a user; false where this daemon has taken it before.
+    pub(crate) fn is_new(&self, key: RequestKey) -> bool {
+        let now = self.env().clock().wall();
+        self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner).note(now, key)
     }
 
     /// Files that are being copied here.

@@ -107,6 +107,11 @@ async fn respond<E: Env>(daemon: &NodeDaemon<E>, frame: &Frame<'_>, peer: &Peer)
     };
     let uid = verified.identity.uid;
     if is_of_users(msg_type) {
+        let again = verified.key.is_some_and(|key| !daemon.is_new(key));
+        if again && verified.replayed {
+            tracing::warn!(msg_type, uid, "refused a replayed credential");
+            return (code(Errno::SLURM_PROTOCOL_AUTHENTICATION_ERROR), uid);
+        }
         return (act_for_user(daemon, frame, verified.identity, peer).await, uid);
     }
     if verified.replayed {
@@ -127,8 +132,8 @@ async fn respond<E: Env>(daemon: &NodeDaemon<E>, frame: &Frame<'_>, peer: &Peer)
 }
 
 /// Requests that users send themselves, through srun and scancel. What they may do the handlers say.
-/// A repeated credential is no fault here: several daemons of a machine, which share a munged, get
-/// the same forwarded message, and a step is started once whoever asks how often.
+/// A credential that munged has seen before is no fault here by itself: several daemons of a machine,
+/// which share a munged, get the same forwarded message. Each of them takes it once.
 fn is_of_users(msg_type: u16) -> bool {
     use flurm_wire::names as n;
     let of_users = [

@@ -9,5 +9,6 @@ pub mod multi_prog;
 pub mod pattern;
 pub mod programs;
 pub mod record;
+pub mod seen;
 pub mod step;
 pub mod usage;

@@ -131,12 +131,6 @@ impl Settler<'_> {
         if self.licenses().is_none() {
             self.error("Licenses", "is not a list of names and counts");
         }
-        /// `limits` of `AccountingStorageEnforce`, which `safe` and `all` imply.
-        const LIMITS: u64 = 1 << 1;
-        if self.number("AccountingStorageEnforce") & LIMITS != 0 {
-            let text = "accounting limits are not enforced yet, and jobs would run past them";
-            self.error("AccountingStorageEnforce", text);
-        }
         self.at_least("MaxJobCount", 1);
         self.at_least("MaxStepCount", 1);
         self.at_least("FirstJobId", 1);

@@ -50,16 +50,15 @@ const PRIORITY_FLAGS_HONOURED: &[&str] = &[
 const COMMUNICATION: &[&str] =
     &["block_null_hash", "block_zero_hash", "NoCtldInAddrAny", "NoInAddrAny"];
 
+/// What is enforced of accounts.
+const ENFORCED: &[&str] = &["0", "1", "2", "associations", "limits", "none", "qos", "safe"];
+
 /// The keys that stand alone.
 pub const GLOBAL: &[Key] = &[
     key("AccountingStorageBackupHost", Text),
-    key("AccountingStorageEnforce", Flags(words::ACCOUNTING_ENFORCE)).default("none").partly(&[
-        "none",
-        "0",
-        "associations",
-        "1",
-        "qos",
-    ]),
+    key("AccountingStorageEnforce", Flags(words::ACCOUNTING_ENFORCE))
+        .default("none")
+        .partly(ENFORCED),
     key("AccountingStorageExternalHost", Text),
     key("AccountingStorageHost", Text).default("localhost"),
     key("AccountingStorageLoc", Text).until(V25_05).defunct(GONE),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use flurm_base::knob::Knob;
 use flurm_base::{JobId, Span, Time};
 use flurm_ctld::{Expected, Outlook};
-use flurm_model::Command;
+use flurm_model::{Command, Ledger};
 use flurm_rt::{AsyncRuntime, Clock, Env, Select2};
 use flurm_sched::Snapshot;
 
@@ -166,7 +166,8 @@ async fn plan<E: Env>(
         let (command, again_at) = {
             let replica = controller.replica();
             let snapshot = Snapshot::of(replica.cluster(), now);
-            let plan = flurm_sched::plan(&snapshot);
+            let ledger = Ledger::new(replica.cluster(), now);
+            let plan = flurm_sched::plan_within(&snapshot, Some(ledger));
             let command = plan.command(now);
             controller.expect(outlook(now, plan));
             let cluster = replica.cluster();

@@ -15,6 +15,8 @@ pub mod enforce {
     pub const ASSOCIATIONS: u16 = 1 << 0;
     /// Limits hold.
     pub const LIMITS: u16 = 1 << 1;
+    /// Jobs start only where what they may use fits into what is left.
+    pub const SAFE: u16 = 1 << 4;
     /// A job needs a quality of service that its association allows.
     pub const QOS: u16 = 1 << 3;
 }

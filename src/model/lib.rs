@@ -25,6 +25,7 @@ mod index;
 mod job;
 mod license;
 mod life;
+mod limits;
 mod multifactor;
 mod names;
 mod node;
@@ -70,6 +71,7 @@ pub use job::{
     Allocation, EndCause, Hold, Job, JobBase, JobFlags, Launch, Share, ShareState, SignalRequest,
 };
 pub use license::{License, choose as choose_licenses};
+pub use limits::{Amounts, Ledger};
 pub use multifactor::{Factors, Multifactor, Weigher, priority_flags};
 pub use names::{NodeName, PartitionName};
 pub use node::{InitialState, Node, NodeBase, NodeConf, NodeFacts, NodeFlags, NodeUse};
@@ -102,6 +104,8 @@ mod job_tests;
 mod kit;
 #[cfg(test)]
 mod license_tests;
+#[cfg(test)]
+mod limits_tests;
 #[cfg(test)]
 mod multifactor_tests;
 #[cfg(test)]

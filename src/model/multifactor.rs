@@ -9,7 +9,7 @@ use flurm_base::{Span, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::apply::PRIORITY_MAX;
-use crate::{Cluster, Hold, Job, Limit, Memory, PartitionConf, PartitionName, Size, Standing};
+use crate::{Amounts, Cluster, Hold, Job, Limit, PartitionConf, PartitionName, Standing};
 
 /// `PriorityFlags` as Slurm's bits (slurm.h, `PRIORITY_FLAGS_*`).
 pub mod priority_flags {
@@ -102,37 +102,6 @@ impl Factors {
         let sum = parts.iter().sum::<f64>() + tres - f64::from(self.nice);
         // A float becomes the nearest number that fits.
         (sum as u32).clamp(1, PRIORITY_MAX)
-    }
-}
-
-/// How much of each resource there is or is asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Amounts {
-    cpus: u64,
-    memory_mb: u64,
-    nodes: u64,
-}
-
-impl Amounts {
-    /// Of a resource by its name; zero for those that are not counted.
-    fn of(self, name: &str) -> u64 {
-        match name {
-            "cpu" | "billing" => self.cpus,
-            "mem" => self.memory_mb,
-            "node" => self.nodes,
-            _ => 0,
-        }
-    }
-
-    fn asked(size: &Size) -> Self {
-        let cpus = u64::from(size.cpus_min);
-        let nodes = u64::from(size.nodes_min.max(1));
-        let memory_mb = match size.memory {
-            None => 0,
-            Some(Memory::PerNode(mb)) => mb.saturating_mul(nodes),
-            Some(Memory::PerCpu(mb)) => mb.saturating_mul(cpus),
-        };
-        Self { cpus, memory_mb, nodes }
     }
 }
 
@@ -310,7 +279,7 @@ impl<'a> Weigher<'a> {
         if rules.tres.is_empty() {
             return Vec::new();
         }
-        let asked = Amounts::asked(&job.spec.size);
+        let asked = Amounts::asked(&job.spec);
         let all = self.parts.get(partition).copied().unwrap_or_default();
         let part = |(name, weight): &(String, u64)| {
             let (asked, all) = (asked.of(name) as f64, all.of(name) as f64);

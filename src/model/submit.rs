@@ -201,6 +201,7 @@ impl Cluster {
         self.check_licenses(&spec)?;
         self.check_reservation(&spec)?;
         self.check_limits(&spec, &partitions)?;
+        self.check_submit_limits(&spec, &names[0])?;
         Ok(spec)
     }
 

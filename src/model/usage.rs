@@ -78,6 +78,18 @@ pub(crate) struct Rates {
     pub(crate) factor: u64,
 }
 
+/// What a job with these resources would use until a time, without fading.
+pub(crate) fn of_amounts(from: Time, until: Time, amounts: crate::Amounts) -> Usage {
+    let rates = Rates {
+        billing: amounts.cpus.saturating_mul(1_000),
+        cpus: amounts.cpus,
+        memory_mb: amounts.memory_mb,
+        nodes: amounts.nodes,
+        factor: 1_000,
+    };
+    Usage::of_run(from, until, rates, Span(0))
+}
+
 /// Thousandths of a second of each resource, as they were at a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {

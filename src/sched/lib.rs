@@ -18,7 +18,7 @@ mod totals;
 
 pub use forecast::{Asked, Forecast, forecast};
 pub use license::Licenses;
-pub use plan::{Explanation, Plan, Planned, REASONS_MAX, STARTS_MAX, feasible, plan};
+pub use plan::{Explanation, Plan, Planned, REASONS_MAX, STARTS_MAX, feasible, plan, plan_within};
 pub use snapshot::{JobView, Leave, NodeView, PartitionView, Snapshot};
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ use std::rc::Rc;
 
 use flurm_base::{JobId, Span, Time};
 use flurm_model::{
-    Command, Errno, Hold, JobSpec, Limit, NodeBounds, NodeName, PartitionName, PartitionState,
-    Reason, Refusal, Sharing, Start, Tenants,
+    Amounts, Command, Errno, Hold, JobSpec, Ledger, Limit, NodeBounds, NodeName, PartitionName,
+    PartitionState, Reason, Refusal, Sharing, Start, Tenants,
 };
 
 use crate::ahead::{Ahead, Wish};
@@ -77,9 +77,14 @@ pub const STARTS_MAX: usize = 1_000;
 /// Reasons that one command carries at most; the others are news again in the next pass.
 pub const REASONS_MAX: usize = 10_000;
 
-/// Plans one pass.
+/// Plans one pass without limits of accounts.
 pub fn plan(snapshot: &Snapshot) -> Plan {
-    let mut pass = Pass::new(snapshot);
+    plan_within(snapshot, None)
+}
+
+/// Plans one pass. `ledger` knows what accounts and qualities of service allow.
+pub fn plan_within(snapshot: &Snapshot, ledger: Option<Ledger<'_>>) -> Plan {
+    let mut pass = Pass::new(snapshot, ledger);
     for (job, partition) in queue(snapshot) {
         if pass.starts.len() >= STARTS_MAX {
             pass.is_cut = true;
@@ -204,6 +209,7 @@ struct Pass<'a> {
     snapshot: &'a Snapshot,
     nodes: Vec<NodeView>,
     licenses: crate::Licenses,
+    ledger: Option<Ledger<'a>>,
     /// Users decide about nodes.
     is_closed: bool,
     /// The same nodes with nothing on them.
@@ -225,13 +231,14 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new(snapshot: &'a Snapshot) -> Self {
+    fn new(snapshot: &'a Snapshot, ledger: Option<Ledger<'a>>) -> Self {
         let mut vacant = snapshot.nodes.clone();
         vacant.iter_mut().for_each(NodeView::vacate);
         Self {
             snapshot,
             nodes: snapshot.nodes.clone(),
             licenses: snapshot.licenses.clone(),
+            ledger,
             is_closed: is_closed(snapshot),
             vacant,
             started: BTreeMap::new(),
@@ -253,16 +260,13 @@ impl<'a> Pass<'a> {
             return;
         }
         if started >= job.tasks_startable {
-            self.explain(job, Reason::ArrayTaskLimit, String::new());
-            return;
+            return self.explain(job, Reason::ArrayTaskLimit, String::new());
         }
         if let Some(reason) = self.waits_for(job, partition) {
-            self.explain(job, reason, String::new());
-            return;
+            return self.explain(job, reason, String::new());
         }
         if self.ahead.is_none() && self.blocked.contains(partition.conf.name.as_str()) {
-            self.explain(job, Reason::Priority, String::new());
-            return;
+            return self.explain(job, Reason::Priority, String::new());
         }
         let bounds = match self.bounds(job, partition) {
             Ok(bounds) => bounds,
@@ -290,6 +294,10 @@ impl<'a> Pass<'a> {
             };
             match self.place_now(partition, &demands, length, &bounds) {
                 Some(placed) => {
+                    let amounts = Amounts::placed(placed.iter().map(|(_, part)| part));
+                    if let Some(reason) = self.limited(job, partition, amounts) {
+                        return self.explain(job, reason, String::new());
+                    }
                     self.licenses.take(&licenses);
                     self.start(job, partition, placed, length);
                 }
@@ -479,10 +487,25 @@ impl<'a> Pass<'a> {
         if !conf.nodes_max.allows(least) || most < conf.nodes_min {
             return Some(Reason::PartitionNodeLimit);
         }
-        None
+        self.limited(job, partition, Amounts::asked(&job.spec))
+    }
+
+    /// The limit of an account or a quality of service that keeps a job with these resources back.
+    fn limited(
+        &self,
+        job: &JobView,
+        partition: &PartitionView,
+        amounts: Amounts,
+    ) -> Option<Reason> {
+        let ledger = self.ledger.as_ref()?;
+        ledger.refuses(&job.spec, &partition.conf.name, amounts, job.time_limit)
     }
 
     fn start(&mut self, job: &JobView, partition: &PartitionView, placed: Placed, length: Span) {
+        if let Some(ledger) = &mut self.ledger {
+            let amounts = Amounts::placed(placed.iter().map(|(_, part)| part));
+            ledger.start(&job.spec, &partition.conf.name, amounts, job.time_limit);
+        }
         let user = (job.spec.uid, keeps_others_off(job, partition));
         if let Some(ahead) = &mut self.ahead {
             ahead.start(job.id, &placed, length, user);

@@ -141,3 +141,79 @@ fn a_job_needs_an_account_and_a_service_that_are_its_users() {
         cluster.wait_idle();
     });
 }
+
+/// Limits of each kind, one account for each.
+const LIMITED: &str = "\
+QOS - normal
+QOS - two:MaxTRESPerUser=cpu=2:MaxSubmitJobsPerUser=2
+Cluster - 'try':Fairshare=1
+Parent - 'root'
+Account - 'jobs':MaxJobs=1
+Account - 'cpus':GrpTRES=cpu=3
+Account - 'wide':MaxTRESPerJob=node=1
+Account - 'short':MaxWallDurationPerJob=10
+Account - 'group':GrpJobs=1
+Account - 'gate':GrpSubmitJobs=1
+Parent - 'jobs'
+User - 'nobody':DefaultAccount='jobs'
+Parent - 'cpus'
+User - 'nobody'
+Parent - 'wide'
+User - 'nobody'
+Parent - 'short'
+User - 'nobody'
+Parent - 'group'
+User - 'nobody'
+User - 'daemon'
+Parent - 'gate'
+User - 'nobody'
+";
+
+#[test]
+fn limits_keep_jobs_back_and_say_which() {
+    let shape = Shape::small().cpus(8).line("AccountingStorageEnforce=limits,qos");
+    each_release(&shape, LIMITED, |cluster, release| {
+        let (alice, bob) = (of(cluster, ALICE, release), of(cluster, BOB, release));
+        let minutes = ["-t", "5"];
+        let submit = |client: &Client, options: &[&str]| {
+            client.sbatch(&[&minutes[..], options].concat(), "sleep 300")
+        };
+        let waits = |client: &Client, id: u32, reason: &str| {
+            eventually(&format!("job {id} waits for {reason}"), || {
+                let record = client.job(id);
+                let state = (record.get("JobState"), record.get("Reason"));
+                if state == ("PENDING", reason) { Ok(()) } else { Err(record) }
+            });
+        };
+        let runs = |id: u32| reaches(&alice, id, "RUNNING");
+        let jobs = ["jobs", "jobs"].map(|account| submit(&alice, &["-A", account]));
+        let cpus = ["-n2", "-n2"].map(|tasks| submit(&alice, &["-A", "cpus", tasks]));
+        let wide = submit(&alice, &["-A", "wide", "-N2"]);
+        let long = submit(&alice, &["-A", "short", "-t", "11"]);
+        let group = [submit(&alice, &["-A", "group"]), submit(&bob, &["-A", "group"])];
+        let two = ["-n2", "-n1"].map(|tasks| submit(&alice, &["-A", "short", "--qos=two", tasks]));
+        for id in [jobs[0], cpus[0], group[0], two[0]] {
+            runs(id);
+        }
+        waits(&alice, jobs[1], "AssocMaxJobsLimit");
+        waits(&alice, cpus[1], "AssocGrpCpuLimit");
+        waits(&alice, wide, "AssocMaxNodePerJobLimit");
+        waits(&alice, long, "AssocMaxWallDurationPerJobLimit");
+        waits(&bob, group[1], "AssocGrpJobsLimit");
+        waits(&alice, two[1], "QOSMaxCpuPerUserLimit");
+        let gate = submit(&alice, &["-A", "gate", "-H"]);
+        for options in [&["-A", "gate"][..], &["-A", "short", "--qos=two"][..]] {
+            let text = alice.try_sbatch(&[&minutes[..], options].concat(), "exit 0").refused();
+            assert!(text.contains("Job violates accounting/QOS policy"), "{text}");
+        }
+        let root = cluster.client().release(release);
+        root.run("scancel", &[&jobs[0].to_string(), &two[0].to_string()]).ok();
+        runs(jobs[1]);
+        runs(two[1]);
+        let rest = [wide, long, gate, cpus[1], group[1], cpus[0], group[0], jobs[1], two[1]];
+        for id in rest {
+            root.run("scancel", &[&id.to_string()]).ok();
+        }
+        cluster.wait_idle();
+    });
+}

@@ -86,7 +86,10 @@ pub fn check_all(tools: &Tools, deep: bool, only: Option<&str>) -> Result<usize,
         all.push(Work::Histories(&manifest.histories));
     }
     let chosen = |check: &&Check| (deep || !check.deep) && named(&check.name());
-    all.extend(manifest.check.iter().filter(chosen).map(Work::Check));
+    // The longest first, so that none is left alone in the end.
+    let mut checks: Vec<&Check> = manifest.check.iter().filter(chosen).collect();
+    checks.sort_by_key(|check| std::cmp::Reverse(check.states));
+    all.extend(checks.into_iter().map(Work::Check));
     if all.is_empty() {
         return Err("no check has that name".into());
     }

@@ -29,10 +29,24 @@ const HONOURED: u64 = flags::MAINT
     | flags::OVERLAP
     | flags::SPEC_NODES
     | flags::ALL_NODES
-    | flags::FLEX;
+    | flags::FLEX
+    | flags::NO_HOLD_JOBS
+    | flags::MAGNETIC
+    | flags::HOURLY;
+/// `Duration+=` and `Duration-=` (slurm.h, `RESERVE_FLAG_DUR_PLUS`, `RESERVE_FLAG_DUR_MINUS`).
+const LONGER: u64 = 1 << 27;
+const SHORTER: u64 = 1 << 28;
 /// Of these the next higher bit takes one away.
-const TAKEN_AWAY: [u64; 6] =
-    [flags::MAINT, flags::DAILY, flags::WEEKLY, flags::IGNORE_JOBS, flags::PART_NODES, flags::FLEX];
+const TAKEN_AWAY: [u64; 8] = [
+    flags::MAINT,
+    flags::DAILY,
+    flags::WEEKLY,
+    flags::IGNORE_JOBS,
+    flags::PART_NODES,
+    flags::FLEX,
+    flags::MAGNETIC,
+    flags::HOURLY,
+];
 
 /// Translates a creation or an update.
 pub(crate) fn answer(
@@ -128,6 +142,13 @@ fn put_times(
         wanted.start = start.unwrap_or(now);
         wanted.end = wanted.start + length;
     }
+    let by = Span::secs(u64::from(change.duration) * 60);
+    let changes_by = |flag: u64| change.flags != NO_VAL64 && change.flags & flag != 0;
+    if !create && change.duration != NO_VAL && changes_by(LONGER | SHORTER) {
+        let end = if changes_by(LONGER) { wanted.end + by } else { wanted.end - by };
+        wanted.end = end;
+        return Ok(());
+    }
     let lasts = match change.duration {
         NO_VAL if create => Some(YEAR),
         NO_VAL => None,
@@ -146,7 +167,8 @@ fn put_flags(change: &UpdateReservation, wanted: &mut Reservation) -> Result<(),
     }
     let takes = TAKEN_AWAY.into_iter().filter(|flag| change.flags & (flag << 1) != 0);
     let taken: u64 = takes.fold(0, |all, flag| all | flag);
-    let given = change.flags & !(taken << 1);
+    let given =
+        change.flags & !TAKEN_AWAY.iter().fold(LONGER | SHORTER, |all, flag| all | flag << 1);
     if given & !HONOURED != 0 {
         let text = format!("reservation flags {:#x} are not supported", given & !HONOURED);
         return Err(Refused::because(Errno::NotSupported.number(), text));

@@ -5,14 +5,15 @@
 //! is applied.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use flurm_base::{Span, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::apply::{Events, Outcome};
 use crate::{
-    Cluster, Errno, Event, Job, JobBase, JobFlags, JobSpec, Limit, NodeName, PartitionName, Reason,
-    Refusal, Reply,
+    Cluster, Errno, Event, Hold, Job, JobBase, JobFlags, JobSpec, Limit, NodeName, PartitionName,
+    Reason, Refusal, Reply,
 };
 
 /// Slurm's flags of reservations, at Slurm's bits (slurm.h, `RESERVE_FLAG_*`).
@@ -37,14 +38,22 @@ pub mod reservation_flags {
     pub const ALL_NODES: u64 = 1 << 19;
     /// Its jobs may start earlier, end later, and have other nodes too.
     pub const FLEX: u64 = 1 << 25;
+    /// Jobs that still wait for it when it is over are not held.
+    pub const NO_HOLD_JOBS: u64 = 1 << 29;
+    /// Jobs that may use it need not ask for it.
+    pub const MAGNETIC: u64 = 1 << 32;
+    /// Comes again each hour.
+    pub const HOURLY: u64 = 1 << 35;
 }
 use reservation_flags as flags;
 
 /// Reservations that there may be.
 pub(crate) const RESERVATIONS_MAX: usize = 1_000;
+const HOUR: Span = Span::secs(3_600);
 const DAY: Span = Span::secs(24 * 3_600);
-/// Periods that one step of the time may pass over: about three years of days.
-const PERIODS_MAX: u32 = 1_000;
+/// Periods that one step of the time may pass over: about three years of days, more than a year of
+/// hours.
+const PERIODS_MAX: u32 = 10_000;
 
 /// A reservation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,10 +102,17 @@ impl Reservation {
         }
     }
 
+    /// Whether a job that asks for no reservation may run in it all the same.
+    fn draws(&self, spec: &JobSpec, from: Time, until: Time) -> bool {
+        let in_time = self.is_active(from) && until <= self.end;
+        self.has(flags::MAGNETIC) && in_time && self.lets_in(spec)
+    }
+
     fn period(&self) -> Option<Span> {
         let week = Span::secs(7 * 24 * 3_600);
-        let daily = self.has(flags::DAILY).then_some(DAY);
-        daily.or(self.has(flags::WEEKLY).then_some(week))
+        let periods = [(flags::HOURLY, HOUR), (flags::DAILY, DAY), (flags::WEEKLY, week)];
+        let period = periods.into_iter().find(|(flag, _)| self.has(*flag));
+        period.map(|(_, period)| period)
     }
 
     /// Whether it takes any time between two points, this time or a later one.
@@ -179,7 +195,8 @@ pub fn bounds<'a>(
                 || own.has(flags::MAINT)
                 || (own.has(flags::OVERLAP) && !other.has(flags::MAINT))
         });
-        if !gives_way && other.meets(now, until) {
+        let draws = own.is_none() && other.draws(spec, now, until);
+        if !gives_way && !draws && other.meets(now, until) {
             bounds.barred.extend(other.nodes.iter().cloned());
         }
     }
@@ -382,14 +399,20 @@ impl Cluster {
         for node in &gone.nodes {
             self.touch_node(at, node, events);
         }
+        // One that runs goes on, and would be queued again without it.
         let waits = |job: &&Job| {
-            job.base == JobBase::Pending && job.spec.requests.reservation.as_deref() == Some(name)
+            !job.base.is_terminal() && job.spec.requests.reservation.as_deref() == Some(name)
         };
         let waiting: Vec<_> = self.jobs.values().filter(waits).map(|job| job.id).collect();
+        let holds = !gone.has(flags::NO_HOLD_JOBS);
         for id in waiting {
-            flurm_base::sometimes!("a job was held because its reservation is over");
             self.change_job(at, id, |job, _| {
-                crate::life::hold_for(job, Reason::ReservationDeleted, "");
+                Arc::make_mut(&mut job.spec).requests.reservation = None;
+                let waits = job.base == JobBase::Pending && job.hold == Hold::None;
+                if holds && waits {
+                    flurm_base::sometimes!("a job was held because its reservation is over");
+                    crate::life::hold_for(job, Reason::ReservationDeleted, "");
+                }
             });
             events.push(Event::JobChanged(id));
         }

@@ -89,6 +89,7 @@ fn its_own_jobs_run_within_it() {
     assert!(kit.cluster.reservation("r").is_none());
     assert_eq!(kit.job(long).reason.text(), "ReservationDeleted");
     assert_eq!(kit.job(long).priority, 0);
+    assert_eq!(kit.job(long).spec.requests.reservation, None, "released, it runs anywhere");
     assert_eq!(kit.state(bobs), "Running", "what runs goes on");
     kit.cancels(bobs, ALICE);
 }
@@ -134,4 +135,47 @@ fn a_daily_reservation_comes_again() {
     assert_eq!(next.since(start).as_secs(), 24 * 3_600);
     let restored = crate::Cluster::restore(&kit.cluster.snapshot()).expect("it is readable");
     assert!(restored == kit.cluster);
+}
+
+#[test]
+fn an_hourly_reservation_comes_again() {
+    let mut kit = Kit::new(1);
+    let flags = reservation_flags::HOURLY;
+    let hourly = Reservation { flags, ..reserve(&kit, "n1", 0, 600) };
+    let start = hourly.start;
+    put(&mut kit, hourly);
+    kit.passes(700);
+    let at = kit.now;
+    let long = kit.try_submit(of("alice", None, 60)).unwrap();
+    assert_eq!(starts(&mut kit, long, "n1"), Err(StartRefusal::Node));
+    assert_eq!(kit.apply(&Command::ReservationOver { at, name: "r".into() }).reply, Reply::Done);
+    assert_eq!(kit.cluster.reservation("r").unwrap().start.since(start).as_secs(), 3_600);
+}
+
+#[test]
+fn a_magnetic_reservation_draws_the_jobs_that_it_lets_in() {
+    let mut kit = Kit::new(1);
+    let flags = reservation_flags::MAGNETIC;
+    let magnetic = Reservation { flags, ..reserve(&kit, "n1", 0, 1_200) };
+    put(&mut kit, magnetic);
+    let other = kit.try_submit(of("alice", None, 5)).unwrap();
+    let long = kit.try_submit(of("bob", None, 60)).unwrap();
+    let job = kit.try_submit(of("bob", None, 5)).unwrap();
+    assert_eq!(starts(&mut kit, other, "n1"), Err(StartRefusal::Node));
+    assert_eq!(starts(&mut kit, long, "n1"), Err(StartRefusal::Node), "it would end too late");
+    assert_eq!(starts(&mut kit, job, "n1"), Ok(()));
+}
+
+#[test]
+fn jobs_are_not_held_after_a_reservation_that_says_so() {
+    let mut kit = Kit::new(1);
+    let flags = reservation_flags::NO_HOLD_JOBS;
+    let short = Reservation { flags, ..reserve(&kit, "n1", 0, 60) };
+    put(&mut kit, short);
+    let job = kit.try_submit(of("bob", Some("r"), 5)).unwrap();
+    assert_eq!(starts(&mut kit, job, "n1"), Err(StartRefusal::NotPending), "it is too short");
+    kit.passes(60);
+    let at = kit.now;
+    kit.apply(&Command::ReservationOver { at, name: "r".into() });
+    assert_eq!(starts(&mut kit, job, "n1"), Ok(()));
 }

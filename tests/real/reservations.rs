@@ -153,3 +153,29 @@ fn a_reservation_is_kept_through_failover_and_ends_in_time() {
     assert!(left.contains("No reservations in the system"), "{left}");
     cluster.assert_healthy();
 }
+
+#[test]
+fn flags_of_reservations_have_their_effect() {
+    each_release(&Shape::small(), |cluster, client| {
+        let (root, _) = others(cluster, client);
+        let user = format!("Users={ALICE}");
+        let words = ["ReservationName=m", "StartTime=now", "Duration=10", &user, "Nodes=n1"];
+        create(&root, &[&words, &["Flags=MAGNETIC,HOURLY"][..]].concat()).ok();
+        let flags = shown(client, "m").get("Flags").to_owned();
+        assert!(flags.contains("HOURLY") && flags.contains("MAGNETIC"), "{flags}");
+        let drawn = client.sbatch(&["-w", "n1", "-t", "1"], "exit 0");
+        assert_eq!(ended(client, drawn).get("JobState"), "COMPLETED");
+        let update = |change: &str| {
+            root.run("scontrol", &["update", "ReservationName=m", change]).ok();
+            shown(client, "m").get("Duration").to_owned()
+        };
+        assert_eq!(update("Duration+=5"), "00:15:00");
+        assert_eq!(update("Duration-=3"), "00:12:00");
+        update("Flags-=MAGNETIC");
+        let barred = client.sbatch(&["-w", "n1", "-t", "1"], "exit 0");
+        waits(client, barred, "ReqNodeNotAvail");
+        root.run("scontrol", &["delete", "ReservationName=m"]).ok();
+        assert_eq!(ended(client, barred).get("JobState"), "COMPLETED");
+        cluster.wait_idle();
+    });
+}

@@ -279,15 +279,23 @@ impl Writer {
     /// Writes a C string: its length with a final NUL, its bytes and the NUL.
     #[inline]
     pub(crate) fn terminated(&mut self, bytes: &[u8]) {
+        self.at = self.place_terminated(self.at, bytes, 0);
+    }
+
+    /// The same at a place; gives the place behind it, where there is then so much room.
+    #[inline]
+    pub(crate) fn place_terminated(&mut self, at: usize, bytes: &[u8], room: usize) -> usize {
         let length = bytes.len() + 1;
-        let at = self.room(size_of::<u32>() + length);
         let end = at + size_of::<u32>() + length;
+        if self.memory.len() < end + room {
+            self.at = at;
+            self.grow(end + room - at);
+        }
         let (count, text) = self.memory[at..end].split_at_mut(size_of::<u32>());
         count.copy_from_slice(&sent_count(length).to_be_bytes());
-        let (text, nul) = text.split_at_mut(bytes.len());
-        text.copy_from_slice(bytes);
-        nul.fill(0);
-        self.at = end;
+        copy(bytes, &mut text[..bytes.len()]);
+        text[bytes.len()] = 0;
+        end
     }
 
     /// The same for a short string that is followed by zeros: every size is known beforehand, and
@@ -310,6 +318,29 @@ impl Writer {
 
 /// The bytes that a short string takes at most.
 pub(crate) const SHORT_WIDTH: usize = size_of::<u32>() + SHORT_BYTES + 1;
+
+/// Copies bytes, without a call where there are few.
+#[inline]
+fn copy(from: &[u8], to: &mut [u8]) {
+    if !(copy_ends::<16>(from, to) || copy_ends::<32>(from, to)) {
+        to.copy_from_slice(from);
+    }
+}
+
+/// Copies the start and the end, which may overlap, if they are all; both have the same length.
+#[inline]
+fn copy_ends<const N: usize>(from: &[u8], to: &mut [u8]) -> bool {
+    let Some((start, end)) = from.first_chunk::<N>().zip(from.last_chunk::<N>()) else {
+        return false;
+    };
+    if from.len() > 2 * N {
+        return false;
+    }
+    to[..N].copy_from_slice(start);
+    let at = to.len() - N;
+    to[at..].copy_from_slice(end);
+    true
+}
 
 #[inline]
 fn sent_count(count: usize) -> u32 {
@@ -544,7 +575,7 @@ impl<'a> Reader<'a> {
 
     /// Fills with the text of `length` plain bytes that was read last with its final NUL.
     #[inline]
-    pub(crate) fn fill_pooled(&mut self, length: usize, slot: &mut Option<Text>) {
+    pub(crate) fn fill_pooled<S: From<Text>>(&mut self, length: usize, slot: &mut S) {
         let end = self.at() - 1;
         let start = end - length;
         match &self.pool {

@@ -45,7 +45,7 @@ impl Pool {
 
     /// Puts the plain text of that length which starts there into a slot.
     #[inline]
-    pub(crate) fn put(&self, start: usize, length: usize, slot: &mut Option<Text>) {
+    pub(crate) fn put<S: From<Text>>(&self, start: usize, length: usize, slot: &mut S) {
         let start = start - self.start;
         let length = narrow(length);
         match u8::try_from(length >> u16::BITS) {
@@ -53,11 +53,11 @@ impl Pool {
             Ok(high) => {
                 let (low, start) = ((length & u32::from(u16::MAX)) as u16, narrow(start));
                 let pool = Arc::clone(&self.content);
-                *slot = Some(Text(Form::Pooled { high, low, start, pool }));
+                *slot = S::from(Text(Form::Pooled { high, low, start, pool }));
             }
             Err(_) => {
                 let text = self.content.get(start..start + length as usize).unwrap_or_default();
-                *slot = Some(Text::from(text::from_bytes(text)));
+                *slot = S::from(Text::from(text::from_bytes(text)));
             }
         }
     }
@@ -123,43 +123,32 @@ impl Text {
 
     #[inline]
     fn write(&self, w: &mut Writer) {
-        match &self.0 {
-            Form::Short { length, bytes } => {
-                let at = w.room(SHORT_WIDTH);
-                let at = w.put_short(at, *length, bytes);
-                w.stand_at(at);
-            }
-            Form::Pooled { .. } | Form::Whole(_) => self.write_long(w),
-        }
+        let at = w.room(SHORT_WIDTH);
+        let at = self.place(w, at, 0);
+        w.stand_at(at);
     }
 
-    #[inline(never)]
-    fn write_long(&self, w: &mut Writer) {
-        match &self.0 {
-            Form::Short { .. } | Form::Pooled { .. } => w.terminated(self.as_bytes()),
-            Form::Whole(text) => text::encode(Some(text), w),
-        }
-    }
-
-    /// Writes a text at a place that has room for a short one; a longer one is followed by as much
-    /// room as there was.
+    /// Writes a text at a place that has room for a short one; a longer one is followed by `room`.
     #[inline(never)]
     fn place(&self, w: &mut Writer, at: usize, room: usize) -> usize {
-        if let Form::Short { length, bytes } = &self.0 {
-            return w.put_short(at, *length, bytes);
+        match &self.0 {
+            Form::Short { length, bytes } => w.put_short(at, *length, bytes),
+            Form::Pooled { .. } => w.place_terminated(at, self.as_bytes(), room),
+            Form::Whole(text) => {
+                w.stand_at(at);
+                text::encode(Some(text), w);
+                w.room(room)
+            }
         }
-        w.stand_at(at);
-        self.write_long(w);
-        w.room(room)
     }
 }
 
 /// Puts a short plain text there: the first `length` of these bytes, which are followed by zeros.
 #[inline]
-pub(crate) fn put_short(length: u8, padded: u128, slot: &mut Option<Text>) {
+pub(crate) fn put_short<S: From<Text>>(length: u8, padded: u128, slot: &mut S) {
     let padded = padded.to_le_bytes();
     if let Some(bytes) = padded.first_chunk() {
-        *slot = Some(Text(Form::Short { length, bytes: *bytes }));
+        *slot = S::from(Text(Form::Short { length, bytes: *bytes }));
     }
 }
 
@@ -297,6 +286,11 @@ impl crate::Wire for Option<Text> {
     }
 
     #[inline]
+    fn push_onto(list: &mut Vec<Self>, r: &mut Reader<'_>) -> Result<(), DecodeError> {
+        push(list, r)
+    }
+
+    #[inline]
     fn fill(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
         text::fill_shared(self, r)
     }
@@ -336,6 +330,19 @@ impl Brief for Option<Text> {
     }
 }
 
+/// Reads one more text where it shall stand.
+#[inline]
+fn push<S>(list: &mut Vec<S>, r: &mut Reader<'_>) -> Result<(), DecodeError>
+where
+    S: From<Text> + Default,
+{
+    list.push(S::default());
+    match list.last_mut() {
+        Some(slot) => text::fill_shared(slot, r),
+        None => Ok(()),
+    }
+}
+
 #[inline(never)]
 fn take_present<'a>(
     slot: &mut Option<Text>,
@@ -356,9 +363,20 @@ impl crate::Wire for Text {
         self.write(w);
     }
 
-    #[inline]
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Option::<Self>::decode(r).map(Option::unwrap_or_default)
+        let mut text = Self::default();
+        text::fill_shared(&mut text, r)?;
+        Ok(text)
+    }
+
+    #[inline]
+    fn fill(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
+        text::fill_shared(self, r)
+    }
+
+    #[inline]
+    fn push_onto(list: &mut Vec<Self>, r: &mut Reader<'_>) -> Result<(), DecodeError> {
+        push(list, r)
     }
 
     fn view(&self, v: &mut dyn crate::Visitor) {

@@ -81,9 +81,13 @@ pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Option<String>, DecodeError> 
     Ok(body(r)?.map(|body| from_bytes(until_nul(body))))
 }
 
-/// The same as a text that stands in place or shares the reader's pool, if it can.
+/// The same as a text that stands in place or shares the reader's pool, if it can. An absent one is
+/// the slot's default.
 #[inline]
-pub(crate) fn fill_shared(slot: &mut Option<Text>, r: &mut Reader<'_>) -> Result<(), DecodeError> {
+pub(crate) fn fill_shared<S>(slot: &mut S, r: &mut Reader<'_>) -> Result<(), DecodeError>
+where
+    S: From<Text> + Default,
+{
     let short = r.ahead().split_first_chunk();
     let short =
         short.and_then(|(length, behind)| fill_short(u32::from_be_bytes(*length), behind, slot));
@@ -97,7 +101,7 @@ pub(crate) fn fill_shared(slot: &mut Option<Text>, r: &mut Reader<'_>) -> Result
 /// Fills with a short plain text, if one stands with its NUL in the next `length` bytes; gives what
 /// is behind it. Looks at as many bytes as a short one has at most, at once.
 #[inline]
-fn fill_short<'a>(length: u32, bytes: &'a [u8], slot: &mut Option<Text>) -> Option<&'a [u8]> {
+fn fill_short<'a, S: From<Text>>(length: u32, bytes: &'a [u8], slot: &mut S) -> Option<&'a [u8]> {
     let text_length = u8::try_from(length.checked_sub(1)?).ok()?;
     if usize::from(text_length) > SHORT_BYTES {
         return None;
@@ -116,11 +120,14 @@ fn fill_short<'a>(length: u32, bytes: &'a [u8], slot: &mut Option<Text>) -> Opti
 }
 
 #[inline(never)]
-fn fill_any(slot: &mut Option<Text>, r: &mut Reader<'_>) -> Result<(), DecodeError> {
+fn fill_any<S>(slot: &mut S, r: &mut Reader<'_>) -> Result<(), DecodeError>
+where
+    S: From<Text> + Default,
+{
     match body(r)? {
-        None => *slot = None,
+        None => *slot = S::default(),
         Some(body) if body.len() > SHORT_BYTES && is_plain(body) => r.fill_pooled(body.len(), slot),
-        Some(body) => *slot = Some(from_bytes(until_nul(body)).into()),
+        Some(body) => *slot = S::from(Text::from(from_bytes(until_nul(body)))),
     }
     Ok(())
 }

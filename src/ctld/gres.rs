@@ -300,9 +300,9 @@ mod tests {
     #[test]
     fn totals_and_tasks_give_the_number_of_tasks() {
         let wish = GresWish { per_job: 5, per_task: 2, ..GresWish::default() };
-        let size = sized(Size::default(), &[wish.clone()]);
+        let size = sized(Size::default(), std::slice::from_ref(&wish));
         assert_eq!((size.tasks, size.cpus_min), (Some(3), 3));
         let own = Size { tasks: Some(9), ..Size::default() };
-        assert_eq!(sized(own, &[wish]).tasks, Some(9));
+        assert_eq!(sized(own, std::slice::from_ref(&wish)).tasks, Some(9));
     }
 }

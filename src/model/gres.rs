@@ -151,6 +151,9 @@ pub fn found_counts(text: &str) -> BTreeMap<String, u64> {
 /// `--tres-per-task=cpu:N`, which clients turn into `--cpus-per-task` themselves.
 const PASSED_OVER: [&str; 2] = ["none", "cpu"];
 
+/// Which of a wish's counts a text is about.
+type Field = fn(&mut GresWish) -> &mut u64;
+
 type Item = (String, Option<String>, u64);
 
 /// The items of a list such as `gpu:tesla:2,craynet:3`.
@@ -223,7 +226,7 @@ impl GresWish {
         memory_each: &str,
     ) -> Result<Vec<Self>, GresFault> {
         let mut wishes: Vec<Self> = Vec::new();
-        let counts: [(&str, fn(&mut Self) -> &mut u64); 3] = [
+        let counts: [(&str, Field); 3] = [
             (per_job, |wish| &mut wish.per_job),
             (per_node, |wish| &mut wish.per_node),
             (per_task, |wish| &mut wish.per_task),

@@ -248,7 +248,7 @@ impl Step {
         let attempts = cluster.jobs_on(&node).map(|job| (job.id, job.attempt));
         let running = attempts.filter(|_| self.x % 4 != 1).collect();
         let boot = Some(Time::from_secs(1_000 + i64::from(self.x / 64) * 1_000));
-        let gres = (self.x % 3 > 0).then(|| String::from("gpu:a:3(IDX),gpu:b:1"));
+        let gres = (!self.x.is_multiple_of(3)).then(|| String::from("gpu:a:3(IDX),gpu:b:1"));
         let facts = NodeFacts { boot, daemon_start: boot, gres, ..facts() };
         Command::NodeRegistered { at, node, facts: Box::new(facts), running }
     }
@@ -288,7 +288,8 @@ impl Step {
         if self.x % 4 == 3 {
             config.nodes[0].cpus = 1 + u32::from(self.node % 4);
         }
-        let gres = (self.node % 4 > 0).then(|| format!("gpu:a:{},gpu:b:1", self.node % 4));
+        let gres =
+            (!self.node.is_multiple_of(4)).then(|| format!("gpu:a:{},gpu:b:1", self.node % 4));
         config.nodes.iter_mut().for_each(|node| node.gres = gres.clone());
         config.settings.licenses = vec![("a".into(), u32::from(self.node % 5)), ("b".into(), 1)];
         config.settings.return_to_service = match self.node % 3 {

@@ -221,6 +221,6 @@ mod invented {
 
     pub(super) fn seen(job: u32, state: u32) -> SeenJob {
         let (name, reason, nodes) = (format!("k{job}"), "None".to_owned(), String::new());
-        SeenJob { job, name, state, restarts: 0, reason, nodes, exit: 0 }
+        SeenJob { job, name, state, restarts: 0, reason, nodes, exit: 0, lasts_s: 0 }
     }
 }

@@ -7,7 +7,8 @@ use crate::world::history::{Effect, History, JobProcess, Order};
 use crate::world::{Nanos, SECOND};
 
 /// A job with a time limit does not run much longer than that once there is a healed cluster to end
-/// it, and is not called TIMEOUT before its time, as far as clocks agree. Source: `--time` in
+/// it, and is not called TIMEOUT before its time, as far as clocks agree. The time counts from the
+/// job's start; a node whose daemon is not there begins the script later. Source: `--time` in
 /// sbatch(1).
 pub(super) struct TimeLimitsHold;
 
@@ -53,6 +54,7 @@ impl Oracle for TimeLimitsHold {
                     for job in timed_out.filter(|job| !changed.contains(&job.job)) {
                         let Some(limit) = limits.get(job.name.as_str()) else { continue };
                         let ran = longest.get(&job.job).copied().unwrap_or(*limit);
+                        let ran = ran.max(job.lasts_s.saturating_mul(SECOND));
                         if ran + EARLY_MAX + history.clocks_wrong < *limit {
                             let (id, ran, limit) = (job.job, ran / SECOND, limit / SECOND);
                             let text =
@@ -90,6 +92,7 @@ fn late(
 #[cfg(test)]
 mod tests {
     use super::super::invented::{Tale, on, seen};
+    use crate::world::history::SeenJob;
     use super::*;
 
     fn limited() -> Tale {
@@ -117,5 +120,14 @@ mod tests {
     fn a_timeout_before_its_time_is_caught() {
         let tale = limited().later(20).ends(&on(1, 7, "a"), 9).listed(1, &[seen(7, TIMEOUT)]);
         assert_eq!(tale.verdict::<TimeLimitsHold>(), "job 7 timed out after 21 s of 60 s");
+    }
+
+    #[test]
+    fn time_counts_from_the_start_that_the_queue_shows() {
+        let late = |lasts_s| SeenJob { lasts_s, ..seen(7, TIMEOUT) };
+        let tale = limited().later(20).ends(&on(1, 7, "a"), 9).listed(1, &[late(60)]);
+        assert_eq!(tale.verdict::<TimeLimitsHold>(), "fine");
+        let tale = limited().later(20).ends(&on(1, 7, "a"), 9).listed(1, &[late(30)]);
+        assert_eq!(tale.verdict::<TimeLimitsHold>(), "job 7 timed out after 30 s of 60 s");
     }
 }

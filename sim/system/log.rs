@@ -244,6 +244,7 @@ impl<E: Env> Client<E> {
             reason: String::new(),
             nodes: String::new(),
             exit: 0,
+            lasts_s: 0,
         };
         Heard::Answer(keys.split_whitespace().enumerate().map(seen).collect())
     }

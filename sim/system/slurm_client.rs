@@ -394,5 +394,6 @@ fn seen(job: &flurm_wire::records::JobInfo) -> SeenJob {
             .map_or_else(|| format!("reason {}", job.state_reason), String::from),
         nodes: job.nodes.clone().unwrap_or_default().into(),
         exit: job.exit_code,
+        lasts_s: u64::try_from(job.end_time.0.saturating_sub(job.start_time.0)).unwrap_or(0),
     }
 }

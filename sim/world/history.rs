@@ -72,6 +72,8 @@ pub struct SeenJob {
     pub nodes: String,
     /// How its script ended, as `wait(2)` encodes it.
     pub exit: u32,
+    /// From its start to its end as told, or to its time limit; seconds.
+    pub lasts_s: u64,
 }
 
 /// A node as a reply to a query told it.

@@ -45,6 +45,8 @@ const COLUMNS: &str = "format=Account%200,ActionRaw,Action,Actor,AdminLevel,Allo
     State,TimeStamp,TimeEligible,TimeEnd,TimeStart,TimeSubmit,TRES,Type,UnusedWall,UsageFactor,\
     UsageThreshold,LimitFactor,Allocated,User,WCKeys,Where";
 
+/// Columns that clusters and events do not have: sacctmgr shows what happens to stand in its memory.
+const NUMBERS_OF_NOBODY: &[&str] = &["LimitFactor", "UsageFactor", "UsageThreshold"];
 const RESOURCE: &str = "format=Allowed,Cluster,CountAllowed,CountUsed,Count,Description,ID,Flags,\
     ServerType,Name,Server,Type,Allocated";
 const TRANSACTION: &str = "format=Account,ActionRaw,Action,Actor,Cluster,ID,Info,TimeStamp,User,\
@@ -92,7 +94,8 @@ pub(crate) const CASES: &[Case] = &[
         clusters,
         show!("cluster", COLUMNS),
         Form::Columns,
-    ),
+    )
+    .volatile(NUMBERS_OF_NOBODY),
     case(
         "sacctmgr_user",
         names::DBD_GET_USERS,
@@ -122,7 +125,8 @@ pub(crate) const CASES: &[Case] = &[
         show!("resource", "withclusters", RESOURCE),
         Form::Columns,
     ),
-    case("sacctmgr_event", names::DBD_GET_EVENTS, events, show!("event", COLUMNS), Form::Columns),
+    case("sacctmgr_event", names::DBD_GET_EVENTS, events, show!("event", COLUMNS), Form::Columns)
+        .volatile(NUMBERS_OF_NOBODY),
     case(
         "sacctmgr_transaction",
         names::DBD_GET_TXN,

@@ -4,6 +4,7 @@
 
 pub mod bitset;
 pub mod codec;
+pub mod count;
 pub mod hex;
 pub mod hostlist;
 mod ids;

@@ -1,6 +1,6 @@
 //! gres.conf: which devices of which generic resource a node has (gres.conf(5)).
 
-use flurm_base::Hostlist;
+use flurm_base::{Hostlist, count};
 
 use crate::diagnostic::{Diagnostic, Report};
 use crate::fields::Fields;
@@ -75,7 +75,7 @@ fn line(record: &Record, report: &mut Report) -> Option<GresLine> {
         None => Vec::new(),
     };
     let several = key == "MultipleFiles";
-    let count = match (fields.text("Count").map(count), files.len()) {
+    let count = match (fields.text("Count").map(count::parse), files.len()) {
         (Some(None), _) => {
             let text = format!("{:?} is no count", fields.text("Count").unwrap_or_default());
             report.error(fields.place("Count"), Some("Count"), text);
@@ -92,21 +92,6 @@ fn line(record: &Record, report: &mut Report) -> Option<GresLine> {
         return None;
     }
     Some(GresLine { nodes, name, kind: fields.some_text("Type"), files, count })
-}
-
-/// A count with a suffix in steps of 1024.
-fn count(text: &str) -> Option<u64> {
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let power = match text[digits.len()..].to_ascii_lowercase().as_str() {
-        "" => 0,
-        "k" => 1,
-        "m" => 2,
-        "g" => 3,
-        "t" => 4,
-        "p" => 5,
-        _ => return None,
-    };
-    digits.parse::<u64>().ok()?.checked_mul(1024_u64.checked_pow(power)?)
 }
 
 fn expanded(text: &str, key: &str, record: &Record, report: &mut Report) -> Option<Vec<String>> {

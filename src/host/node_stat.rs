@@ -25,12 +25,9 @@ pub(crate) async fn stat<E: Env>(
     wanted: StepId,
     asker: Identity,
 ) -> Message {
-    let part = match part(daemon, wanted, asker).await {
-        Ok(part) => part,
+    let (part, pids, cpu_ms) = match looked_at(daemon, wanted, asker).await {
+        Ok(found) => found,
         Err(errno) => return refused(errno),
-    };
-    let Some((pids, cpu_ms)) = processes(daemon, &part).await else {
-        return refused(Errno::ESLURM_INVALID_JOB_ID);
     };
     let tasks = tasks(daemon, &part, &pids).await;
     let mut uses = Vec::new();
@@ -54,21 +51,28 @@ pub(crate) async fn pids<E: Env>(
     wanted: StepId,
     asker: Identity,
 ) -> Message {
-    let part = match part(daemon, wanted, asker).await {
-        Ok(part) => part,
-        Err(errno) => return refused(errno),
-    };
-    match processes(daemon, &part).await {
-        Some((pids, _)) => Message::ResponseJobStepPids(StepPids {
+    match looked_at(daemon, wanted, asker).await {
+        Ok((_, pids, _)) => Message::ResponseJobStepPids(StepPids {
             node_name: Some(daemon.conf().name.clone()),
             pids,
         }),
-        None => refused(Errno::ESLURM_INVALID_JOB_ID),
+        Err(errno) => refused(errno),
     }
 }
 
 fn refused(errno: Errno) -> Message {
     Message::ResponseSlurmRc(ReturnCode { return_code: errno.0 })
+}
+
+/// The asker's own step, its processes, and the CPU time of all that it has had, milliseconds.
+async fn looked_at<E: Env>(
+    daemon: &NodeDaemon<E>,
+    wanted: StepId,
+    asker: Identity,
+) -> Result<(Part, Vec<u32>, u64), Errno> {
+    let part = part(daemon, wanted, asker).await?;
+    let found = processes(daemon, &part).await.ok_or(Errno::ESLURM_INVALID_JOB_ID)?;
+    Ok((part, found.0, found.1))
 }
 
 /// The step, if it is here and the asker's own.

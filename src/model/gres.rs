@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use flurm_base::count;
 use serde::{Deserialize, Serialize};
 
 use crate::Requests;
@@ -174,33 +175,18 @@ fn item_of(text: &str) -> Result<Item, GresFault> {
     let words: Vec<&str> = bare.split([':', '=']).collect();
     let (name, kind, count) = match *words.as_slice() {
         [name] => (name, None, 1),
-        [name, last] => match number(last) {
+        [name, last] => match count::parse(last) {
             Some(count) => (name, None, count),
             None => (name, Some(last), 1),
         },
-        [name, "no_consume", last] => (name, None, number(last).ok_or_else(fault)?),
-        [name, kind, last] => (name, Some(kind), number(last).ok_or_else(fault)?),
+        [name, "no_consume", last] => (name, None, count::parse(last).ok_or_else(fault)?),
+        [name, kind, last] => (name, Some(kind), count::parse(last).ok_or_else(fault)?),
         _ => return Err(fault()),
     };
     if name.is_empty() || kind.is_some_and(str::is_empty) {
         return Err(fault());
     }
     Ok((name.to_owned(), kind.map(str::to_owned), count))
-}
-
-/// A count, with Slurm's suffixes in steps of 1024.
-fn number(text: &str) -> Option<u64> {
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let power = match text[digits.len()..].to_ascii_lowercase().as_str() {
-        "" => 0,
-        "k" => 1,
-        "m" => 2,
-        "g" => 3,
-        "t" => 4,
-        "p" => 5,
-        _ => return None,
-    };
-    digits.parse::<u64>().ok()?.checked_mul(1024_u64.checked_pow(power)?)
 }
 
 impl GresWish {

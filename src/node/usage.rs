@@ -104,30 +104,36 @@ pub fn account(
     account.user_cpu_usec = u32::try_from(container_cpu_ms % 1000).unwrap_or(0) * 1000;
     let node = u64::from(node_id);
     for at in [CPU, MEM, DISK, VMEM, PAGES] {
-        let most = uses.iter().max_by_key(|one| one.most(at));
-        let least = uses.iter().min_by_key(|one| one.used[at]);
-        let (Some(most), Some(least)) = (most, least) else { continue };
-        account.tres_usage_in_max[at] = most.most(at);
+        let Some((most, least)) = extremes(&uses, |one| one.most(at), |one| one.used[at]) else {
+            continue;
+        };
+        (account.tres_usage_in_max[at], account.tres_usage_in_max_taskid[at]) = most;
+        (account.tres_usage_in_min[at], account.tres_usage_in_min_taskid[at]) = least;
         account.tres_usage_in_max_nodeid[at] = node;
-        account.tres_usage_in_max_taskid[at] = u64::from(most.task);
-        account.tres_usage_in_min[at] = least.used[at];
         account.tres_usage_in_min_nodeid[at] = node;
-        account.tres_usage_in_min_taskid[at] = u64::from(least.task);
         account.tres_usage_in_tot[at] = uses.iter().map(|one| one.used[at]).sum();
     }
     account.tres_usage_in_tot[CPU] = container_cpu_ms.max(uses.iter().map(|u| u.used[CPU]).sum());
-    let most = uses.iter().max_by_key(|one| one.written[DISK]);
-    let least = uses.iter().min_by_key(|one| one.written[DISK]);
-    if let (Some(most), Some(least)) = (most, least) {
-        account.tres_usage_out_max[DISK] = most.written[DISK];
+    let written = |one: &TaskUse| one.written[DISK];
+    if let Some((most, least)) = extremes(&uses, written, written) {
+        (account.tres_usage_out_max[DISK], account.tres_usage_out_max_taskid[DISK]) = most;
+        (account.tres_usage_out_min[DISK], account.tres_usage_out_min_taskid[DISK]) = least;
         account.tres_usage_out_max_nodeid[DISK] = node;
-        account.tres_usage_out_max_taskid[DISK] = u64::from(most.task);
-        account.tres_usage_out_min[DISK] = least.written[DISK];
         account.tres_usage_out_min_nodeid[DISK] = node;
-        account.tres_usage_out_min_taskid[DISK] = u64::from(least.task);
-        account.tres_usage_out_tot[DISK] = uses.iter().map(|one| one.written[DISK]).sum();
+        account.tres_usage_out_tot[DISK] = uses.iter().map(written).sum();
     }
     account
+}
+
+/// The largest and the smallest value with the task of each; nothing where there are no tasks.
+fn extremes(
+    uses: &[TaskUse],
+    large: impl Fn(&TaskUse) -> u64,
+    small: impl Fn(&TaskUse) -> u64,
+) -> Option<((u64, u64), (u64, u64))> {
+    let most = uses.iter().max_by_key(|one| large(one))?;
+    let least = uses.iter().min_by_key(|one| small(one))?;
+    Some(((large(most), u64::from(most.task)), (small(least), u64::from(least.task))))
 }
 
 impl TaskUse {

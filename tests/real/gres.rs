@@ -41,15 +41,10 @@ fn prepare(folder: &Path) {
 
 fn each_release(story: impl Fn(&Cluster, &Client)) {
     let cluster = Cluster::prepared(&with_devices(), prepare);
-    for release in Release::ALL {
-        if against_slurm() && release != Release::V22_05 {
-            continue;
-        }
-        println!("clients of {}", release.number());
-        story(&cluster, &alice(&cluster).release(release));
+    each_release_on(cluster, |cluster, client| {
+        story(cluster, client);
         cluster.wait_idle();
-    }
-    cluster.assert_healthy();
+    });
 }
 
 /// `GresUsed` of a node.

@@ -75,7 +75,11 @@ fn first_text(path: &Path) -> String {
 
 /// Runs a story with the clients of each release. Slurm 22.05 itself refuses newer clients.
 fn each_release(shape: &Shape, story: impl Fn(&Cluster, &Client)) {
-    let cluster = Cluster::start(shape);
+    each_release_on(Cluster::start(shape), story);
+}
+
+/// The same on a cluster of its own.
+fn each_release_on(cluster: Cluster, story: impl Fn(&Cluster, &Client)) {
     for release in Release::ALL {
         if against_slurm() && release != Release::V22_05 {
             continue;

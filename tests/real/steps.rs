@@ -11,16 +11,10 @@ use crate::{alice, first_text};
 
 /// Runs a story with the clients of each release. Slurm 22.05 itself refuses newer clients.
 fn each_release(story: impl Fn(&Cluster, &Client)) {
-    let cluster = Cluster::start(&Shape::small().nodes(4));
-    for release in Release::ALL {
-        if against_slurm() && release != Release::V22_05 {
-            continue;
-        }
-        println!("clients of {}", release.number());
-        story(&cluster, &alice(&cluster).release(release));
+    crate::each_release(&Shape::small().nodes(4), |cluster, client| {
+        story(cluster, client);
         cluster.wait_idle();
-    }
-    cluster.assert_healthy();
+    });
 }
 
 /// The lines of a text in order.

@@ -283,7 +283,7 @@ impl Writer {
     }
 
     /// The same at a place; gives the place behind it, where there is then so much room.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn place_terminated(&mut self, at: usize, bytes: &[u8], room: usize) -> usize {
         let length = bytes.len() + 1;
         let end = at + size_of::<u32>() + length;
@@ -320,15 +320,20 @@ impl Writer {
 pub(crate) const SHORT_WIDTH: usize = size_of::<u32>() + SHORT_BYTES + 1;
 
 /// Copies bytes, without a call where there are few.
-#[inline]
+#[inline(always)]
 fn copy(from: &[u8], to: &mut [u8]) {
-    if !(copy_ends::<16>(from, to) || copy_ends::<32>(from, to)) {
+    let is_copied = match from.len() {
+        16..=32 => copy_ends::<16>(from, to),
+        33..=64 => copy_ends::<32>(from, to),
+        _ => false,
+    };
+    if !is_copied {
         to.copy_from_slice(from);
     }
 }
 
 /// Copies the start and the end, which may overlap, if they are all; both have the same length.
-#[inline]
+#[inline(always)]
 fn copy_ends<const N: usize>(from: &[u8], to: &mut [u8]) -> bool {
     let Some((start, end)) = from.first_chunk::<N>().zip(from.last_chunk::<N>()) else {
         return false;

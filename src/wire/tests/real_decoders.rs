@@ -17,6 +17,8 @@ mod accounting;
 mod cases;
 #[path = "decoders/client.rs"]
 mod client;
+#[path = "decoders/errands.rs"]
+mod errands;
 #[path = "decoders/nodes.rs"]
 mod nodes;
 #[path = "decoders/outcomes.rs"]
@@ -44,7 +46,12 @@ use shown::Shown;
 const VALUES_MAX: u64 = 900;
 
 fn all() -> impl Iterator<Item = &'static Case> {
-    CASES.iter().chain(nodes::CASES).chain(outcomes::CASES).chain(accounting::CASES)
+    CASES
+        .iter()
+        .chain(nodes::CASES)
+        .chain(outcomes::CASES)
+        .chain(errands::CASES)
+        .chain(accounting::CASES)
 }
 
 /// The values of a message by the names that lead to them.

@@ -105,6 +105,17 @@ pub(crate) fn known_partitions() -> Message {
     Message::ResponsePartitionInfo(r::PartitionInfoMsg { partitions, ..Default::default() })
 }
 
+/// The only job.
+pub(crate) fn known_jobs() -> Message {
+    let job = r::JobInfo {
+        job_id: 1,
+        job_state: 1,
+        array_task_id: flurm_wire::NO_VAL,
+        ..Default::default()
+    };
+    Message::ResponseJobInfo(r::JobInfoMsg { jobs: vec![job], ..Default::default() })
+}
+
 /// The only step, on the only node.
 pub(crate) fn known_steps(version: u16) -> Message {
     let step = r::StepInfo {

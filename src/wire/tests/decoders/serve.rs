@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flurm_wire::frame::{self, LENGTH_BYTES};
-use flurm_wire::messages::ReturnCode;
+use flurm_wire::messages::{ReturnCode, SrunTimeout};
 use flurm_wire::persist::{self, PersistRc};
-use flurm_wire::{AuthBlock, DbdMessage, Header, Message, Release, names};
+use flurm_wire::{AuthBlock, DbdMessage, Header, Message, Release, StepId, UnixTime, names};
 
 use crate::accounting;
 use crate::cases::Answer;
@@ -16,6 +16,8 @@ use crate::nodes;
 
 /// Longest wait for the rest of a request.
 const READ_WAIT_MAX: Duration = Duration::from_secs(5);
+/// When every job ends.
+const END_S: i64 = 4_000_000_000;
 /// Requests on one persistent connection.
 const REQUESTS_MAX: usize = 100;
 
@@ -111,7 +113,12 @@ fn fallback(asked: u16, release: Release) -> Message {
         names::REQUEST_PARTITION_INFO => nodes::known_partitions(),
         names::REQUEST_STEP_LAYOUT => nodes::known_layout(release.version()),
         names::REQUEST_JOB_INFO => default(names::RESPONSE_JOB_INFO),
+        names::REQUEST_JOB_INFO_SINGLE => nodes::known_jobs(),
         names::REQUEST_JOB_STEP_INFO => nodes::known_steps(release.version()),
+        names::REQUEST_JOB_END_TIME => Message::SrunTimeout(SrunTimeout {
+            step_id: StepId::step(1, 0),
+            timeout: UnixTime(END_S),
+        }),
         names::REQUEST_BUILD_INFO => default(names::RESPONSE_BUILD_INFO),
         names::REQUEST_FED_INFO => default(names::RESPONSE_FED_INFO),
         names::REQUEST_RESERVATION_INFO => default(names::RESPONSE_RESERVATION_INFO),

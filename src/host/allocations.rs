@@ -10,9 +10,9 @@ use flurm_base::{AttemptId, JobId, Span};
 use flurm_ctld::Refused;
 use flurm_model::{AllocClient, Command, JobBase, News, NodeName, Reason, StepSpec};
 use flurm_rt::{AsyncRuntime, Clock, Env, Select2};
-use flurm_wire::messages::{JobStepKill, SignalTasks};
+use flurm_wire::messages::{JobNotify, JobStepKill, ReturnCode, SignalTasks, SrunUserMsg};
 use flurm_wire::records::SbcastAnswer;
-use flurm_wire::{Errno, Message, Release, StepId};
+use flurm_wire::{Errno, JobRef, Message, Release, StepId};
 
 use crate::controller::{Controller, NotTaken};
 use crate::launcher::{ask, commit, current};
@@ -177,6 +177,45 @@ pub(crate) async fn sbcast_credential<E: Env>(
             Refused::because(Errno::ESLURM_NOT_SUPPORTED.0, text).message()
         }
     }
+}
+
+/// Shows a text to whoever holds an allocation (`scontrol notify`), for its owner and operators.
+///
+/// Sent once: like Slurm, nobody promises that a client which is being restarted shows it.
+pub(crate) async fn show_text<E: Env>(
+    controller: &Controller<E>,
+    request: &Forwarded,
+    wanted: &JobNotify,
+) -> Message {
+    let id = JobId(wanted.step_id.job_id);
+    let client = controller.with_tables(|tables| {
+        let job = tables.cluster.job(id).ok_or(Errno::ESLURM_INVALID_JOB_ID)?;
+        if !request.identity().may_change(job, tables.cluster.settings()) {
+            return Err(Errno::ESLURM_USER_ID_MISSING);
+        }
+        if !matches!(job.base, JobBase::Pending | JobBase::Running) {
+            return Err(Errno::ESLURM_ALREADY_DONE);
+        }
+        Ok(tables.cluster.steps_of(id).and_then(|steps| steps.client.clone()))
+    });
+    let client = match client {
+        Ok(Some(client)) => client,
+        Ok(None) => {
+            let text = "only salloc and srun can be shown a text".to_string();
+            return Refused::because(Errno::ESLURM_NOT_SUPPORTED.0, text).message();
+        }
+        Err(errno) => return Refused::plain(errno.0).message(),
+    };
+    let text = SrunUserMsg { job: JobRef::job(id.0), msg: wanted.message.clone() };
+    let AllocClient { host, message_port, release, .. } = client;
+    let controller = controller.clone();
+    detach::<E>(async move {
+        let message = Message::SrunUserMsg(text);
+        if let Err(text) = send(&controller, &host, message_port, release, &message).await {
+            tracing::info!(job = id.0, "its client was shown no text: {text}");
+        }
+    });
+    Message::ResponseSlurmRc(ReturnCode { return_code: Errno::SLURM_SUCCESS.0 })
 }
 
 /// Remembers a step that has to wait for others, and tells those that wait when one has ended.

@@ -346,6 +346,9 @@ async fn elsewhere<E: Env>(
         Message::RequestJobSbcastCred(wanted) => {
             allocations::sbcast_credential(controller, request, wanted.step_id).await
         }
+        Message::RequestJobNotify(wanted) => {
+            allocations::show_text(controller, request, wanted).await
+        }
         other => {
             tracing::info!(uid = asker.uid, "{} is not served", other.name());
             let text = format!("{} is not supported by this controller", other.name());

@@ -251,6 +251,28 @@ fn what_steps_do_not_do_yet_is_refused_and_not_ignored() {
     cluster.wait_idle();
 }
 
+#[test]
+fn a_text_of_scontrol_notify_appears_at_the_client_of_an_allocation() {
+    each_release(|cluster, client| {
+        let mut salloc = client.command("salloc", &["-n1", "sh", "-c", "touch up; sleep 2"]);
+        let salloc = salloc.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        eventually("salloc runs its command", || {
+            let up = cluster.work().join("up");
+            if up.exists() { Ok(()) } else { Err("not yet".to_string()) }
+        });
+        let id = client.run("squeue", &["-h", "-o", "%i"]).ok();
+        let bob = cluster.client().user(crate::BOB);
+        bob.run("scontrol", &["notify", id.trim(), "of", "somebody", "else"]).refused();
+        client.run("scontrol", &["notify", id.trim(), "soon", "there", "is", "cake"]).ok();
+        let output = salloc.wait_with_output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(err.contains("soon there is cake"), "{err}");
+        assert!(!err.contains("of somebody else"), "{err}");
+        client.run("scontrol", &["notify", id.trim(), "too late"]).refused();
+        fs::remove_file(cluster.work().join("up")).unwrap();
+    });
+}
+
 /// Variables whose values differ between any two runs or clusters. BUG(steps): srun also sets
 /// SLURM_DISTRIBUTION with FLURM where it sets none with slurmctld and a default memory.
 const RUN_DEPENDENT: [&str; 8] = [

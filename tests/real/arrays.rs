@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use flurm_tests::conf::against_slurm;
-use flurm_tests::{Client, Cluster, Record, Release, Shape, eventually};
+use flurm_tests::{Client, Cluster, Record, Shape, eventually};
 
 use crate::{alice, each_release, first_text};
 

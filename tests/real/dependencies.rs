@@ -2,10 +2,9 @@
 
 use std::fs;
 
-use flurm_tests::conf::against_slurm;
-use flurm_tests::{Client, Cluster, Release, Shape, eventually};
+use flurm_tests::{Client, Shape, eventually};
 
-use crate::{alice, each_release, ended, reaches};
+use crate::{each_release, ended, reaches};
 
 /// The state, the reason and the dependency of a job.
 fn said(client: &Client, id: u32) -> String {

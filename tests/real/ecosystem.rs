@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use flurm_tests::{Client, Cluster, Release, Shape, eventually};
+use flurm_tests::{Client, Release, Shape, eventually};
 
 use crate::{BOB, each_release, ended, reaches};
 

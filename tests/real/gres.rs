@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::Command;
 
 use flurm_tests::conf::against_slurm;
-use flurm_tests::{Client, Cluster, Release, Shape, eventually};
+use flurm_tests::{Client, Cluster, Shape, eventually};
 
-use crate::{alice, ended, first_text, reaches};
+use crate::{alice, each_release_on, ended, first_text, reaches};
 
 /// What scripts print of themselves.
 const SHOW: &str = "env | grep -E '^(CUDA_VISIBLE_DEVICES|GPU_DEVICE_ORDINAL|ROCR_VISIBLE_DEVICES|\

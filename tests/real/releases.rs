@@ -2,10 +2,9 @@
 
 use std::fs;
 
-use flurm_tests::conf::against_slurm;
-use flurm_tests::{Client, Cluster, Record, Release, Shape};
+use flurm_tests::{Record, Shape};
 
-use crate::{alice, each_release, ended, first_text, reaches};
+use crate::{each_release, ended, first_text, reaches};
 
 #[test]
 fn clients_of_every_release_submit_and_see_a_job_through() {

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use flurm_tests::conf::against_slurm;
 use flurm_tests::process::{self, Daemon};
-use flurm_tests::{Client, Cluster, Release, Shape, eventually};
+use flurm_tests::{Client, Cluster, Shape, eventually};
 
 use crate::{alice, first_text};
 

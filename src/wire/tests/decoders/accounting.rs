@@ -46,7 +46,7 @@ const COLUMNS: &str = "format=Account%200,ActionRaw,Action,Actor,AdminLevel,Allo
     UsageThreshold,LimitFactor,Allocated,User,WCKeys,Where";
 
 /// Columns that clusters and events do not have: sacctmgr shows what happens to stand in its memory.
-const NUMBERS_OF_NOBODY: &[&str] = &["LimitFactor", "UsageFactor", "UsageThreshold"];
+const NUMBERS_OF_NOBODY: &[&str] = &["LimitFactor", "UnusedWall", "UsageFactor", "UsageThres"];
 const RESOURCE: &str = "format=Allowed,Cluster,CountAllowed,CountUsed,Count,Description,ID,Flags,\
     ServerType,Name,Server,Type,Allocated";
 const TRANSACTION: &str = "format=Account,ActionRaw,Action,Actor,Cluster,ID,Info,TimeStamp,User,\

@@ -6,6 +6,7 @@
 //! something is remembered or not.
 
 use std::cell::RefCell;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -97,8 +98,7 @@ pub(crate) async fn read_flurm_conf<E: Env>(
     conf: &Arc<Conf>,
 ) -> Result<Arc<FlurmConf>, String> {
     let path = conf_path.with_file_name("flurm.conf");
-    let there = env.fs().open(&path, flurm_rt::OpenMode::Read).await.is_ok();
-    if !there {
+    if !is_there(env, &path).await? {
         if let Next::Whole(flurm) = FLURM_CONFS.after(&[], Some(conf)) {
             return Ok(flurm);
         }
@@ -121,7 +121,7 @@ pub(crate) async fn read_associations<E: Env>(
     conf_path: &Path,
 ) -> Result<Associations, String> {
     let path = conf_path.with_file_name("associations.conf");
-    if env.fs().open(&path, flurm_rt::OpenMode::Read).await.is_err() {
+    if !is_there(env, &path).await? {
         return Ok(Associations::default());
     }
     let root = path.to_string_lossy().into_owned();
@@ -139,12 +139,22 @@ pub(crate) async fn read_gres_conf<E: Env>(
     conf_path: &Path,
 ) -> Result<Arc<GresConf>, String> {
     let path = conf_path.with_file_name("gres.conf");
-    if env.fs().open(&path, flurm_rt::OpenMode::Read).await.is_err() {
+    if !is_there(env, &path).await? {
         return Ok(Arc::default());
     }
     let root = path.to_string_lossy().into_owned();
     let parse = |load: Loader<'_>| GresConf::parse(load, &root);
     read(env, &root, None, &GRES_CONFS, parse).await
+}
+
+/// Whether an optional file exists. One that cannot be opened is an error: a site's limits must not
+/// vanish with a right to read, or with a fault of the disk.
+async fn is_there<E: Env>(env: &E, path: &Path) -> Result<bool, String> {
+    match env.fs().open(path, flurm_rt::OpenMode::Read).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(format!("{}: {error}", path.display())),
+    }
 }
 
 /// Parsing is pure and asks for files by name, so files are read until it asks for no new one.

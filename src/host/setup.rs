@@ -52,10 +52,14 @@ pub struct Setup<E: Env> {
 }
 
 impl<E: Env> Setup<E> {
-    /// Reads slurm.conf, flurm.conf beside it, and the keys they name.
+    /// Reads slurm.conf, flurm.conf beside it, and the keys they name. A controller does not start
+    /// with an associations.conf that it could not read as leader either.
     pub async fn load(env: E, conf_path: &Path, own: &Own, role: Role) -> Result<Self, String> {
         let conf = read_conf(&env, conf_path).await?;
         let flurm = read_flurm_conf(&env, conf_path, &conf).await?;
+        if role == Role::Controller {
+            read_associations(&env, conf_path).await?;
+        }
         let slurm_uid = uid_of(&env, &conf.slurm_user, "SlurmUser").await?;
         let slurmd_uid = uid_of(&env, &conf.slurmd_user, "SlurmdUser").await?;
         let settings = AuthSettings::of(&env, &conf, conf_path, slurm_uid, own, role).await?;

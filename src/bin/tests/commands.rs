@@ -138,6 +138,22 @@ fn configuration_mistakes_are_shown_with_their_place() {
 }
 
 #[test]
+fn a_controller_does_not_start_with_accounts_that_cannot_be_read() {
+    let site = Site::new("accounts", 21_497, "");
+    let file = site.conf().with_file_name("associations.conf");
+    std::fs::write(&file, "Nonsense\n").unwrap();
+    let (code, _, err) = words(&run(FLURMCTLD, &["-D", "--host", "c1"], Some(&site.conf())));
+    assert_eq!(code, Some(1));
+    assert!(err.contains("associations.conf:1"), "{err}");
+    // There, and no file that could be read: not the same as no accounts.
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    let (code, _, err) = words(&run(FLURMCTLD, &["-D", "--host", "c1"], Some(&site.conf())));
+    assert_eq!(code, Some(1));
+    assert!(err.contains("associations.conf"), "{err}");
+}
+
+#[test]
 fn a_controller_that_cannot_start_is_seen_by_who_started_it() {
     let site = Site::new("stranger", 21_492, "");
     let (code, _, err) = words(&run(FLURMCTLD, &["--host", "nobody"], Some(&site.conf())));

@@ -38,6 +38,8 @@ pub const KNOWN: &[&str] = &[
     "a node could not record a launch",
     "a node could not record that an attempt is to end",
     "a node daemon found an attempt of an earlier run",
+    "a node has ended what nobody wanted",
+    "a node may have an attempt that nobody wants",
     "a node reported a batch script lost in its restart",
     "a node was drained because it failed a job",
     "a node was judged for its silence",

@@ -239,13 +239,8 @@ impl Fence {
         let facts = Box::new(facts(CPUS, taken.boot, taken.run));
         let running = taken.live.clone();
         let command = Command::NodeRegistered { at, node: node.clone(), facts, running };
-        let (mut site, reply) = self.site.answered(&command)?;
-        let Reply::Registered { orphans } = reply else { return None };
-        for (job, attempt) in orphans {
-            let attempt = site.attempts.number(job, attempt);
-            let (kind, node, run) = (Kind::Terminate, node.clone(), 0);
-            site.msgs.insert(Msg { kind, job, attempt, node, run });
-        }
+        let (site, reply) = self.site.answered(&command)?;
+        let Reply::Registered { .. } = reply else { return None };
         let mut next = self.with(site).heard(node);
         next.reg.insert(node.clone(), None);
         Some(next)
@@ -348,18 +343,21 @@ impl Fence {
             ("base", Value::string(base)),
             ("resp", Value::Bool(node.is_responding())),
             ("word", Value::Bool(node.operator_down)),
+            ("orphans", Value::set(node.orphans.iter().map(|orphan| self.attempt_view(orphan)))),
             ("why", Value::string(why)),
             ("boot", Value::Int(node.facts.as_ref().map_or(0, boot_of))),
             ("run", Value::Int(node.run().map_or(0, Time::secs))),
         ])
     }
 
+    fn attempt_view(&self, (job, attempt): &(JobId, AttemptId)) -> Value {
+        let number = self.site.attempts.number(*job, *attempt);
+        record([("job", Value::Int(self.site.id_of(*job))), ("att", Value::Int(number))])
+    }
+
     fn reg_view(&self, registration: Option<&Registration>) -> Value {
-        let entry = |(job, attempt): &(JobId, AttemptId)| {
-            let number = self.site.attempts.number(*job, *attempt);
-            record([("job", Value::Int(self.site.id_of(*job))), ("att", Value::Int(number))])
-        };
-        let live = registration.iter().flat_map(|registration| &registration.live).map(entry);
+        let live = registration.iter().flat_map(|registration| &registration.live);
+        let live = live.map(|entry| self.attempt_view(entry));
         record([
             ("run", Value::Int(registration.map_or(0, |registration| registration.run))),
             ("boot", Value::Int(registration.map_or(0, |registration| registration.boot))),

@@ -174,6 +174,9 @@ impl Site {
                 Order::Terminate { job, attempt, node, .. } => {
                     ("SendTerminate", Kind::Terminate, job, attempt, node)
                 }
+                Order::EndOrphan { job, attempt, node } => {
+                    ("SendEnd", Kind::Terminate, job, attempt, node)
+                }
                 _ => return None,
             };
             let attempt = self.attempts.number(job, attempt);

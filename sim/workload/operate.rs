@@ -39,6 +39,8 @@ enum Does {
     BuryTheDead,
     /// Sets a node DOWN that answers and that every controller reaches, and resumes it later.
     TakeDown,
+    /// Sets a node DOWN that does not answer and that has power, wrongly, and resumes it later.
+    BuryTheLiving,
     /// Takes the last node out of the configuration, and puts it back later.
     RemoveNode,
 }
@@ -157,6 +159,16 @@ impl Operator {
                     (!w.machine(id).up).then_some(())
                 });
                 dark?;
+                (Order::Down(node.clone()), Some(Order::Resume(node)))
+            }
+            Does::BuryTheLiving => {
+                let Heard::Answer(nodes) = self.seat.api.nodes().await else { return None };
+                let silent = nodes.iter().filter(|node| node.state & NO_RESPOND != 0);
+                let lives = |name: &str| {
+                    world::with(|w| w.machine_named(name).is_some_and(|id| w.machine(id).up))
+                };
+                let nodes: Vec<_> = silent.filter(|node| lives(&node.name)).collect();
+                let node = self.seat.rng.pick(&nodes)?.name.clone();
                 (Order::Down(node.clone()), Some(Order::Resume(node)))
             }
             Does::TakeDown => {

@@ -65,6 +65,10 @@ pub const KNOWN: &[(&str, &str)] = &[
         "model_snapshot_forgets_request_keys",
         "a submission repeated after a restart is a second job",
     ),
+    (
+        "model_starts_beside_orphans",
+        "a node gets new work while what nobody wants is being ended there",
+    ),
     ("model_starts_on_drained_nodes", "a node that an operator drained gets new jobs"),
     ("model_takes_any_epilog", "the end of an earlier attempt counts for the present one"),
     ("model_takes_any_end_for_success", "a job that waits for another's success starts anyway"),

@@ -120,6 +120,9 @@ async fn carry_out<E: Env>(
         Order::Terminate { job, attempt, node, cause, .. } => {
             terminate(&controller, term, *job, *attempt, node, *cause).await
         }
+        Order::EndOrphan { job, attempt, node } => {
+            end_orphan(&controller, term, *job, *attempt, node).await
+        }
         Order::Signal { job, attempt, nodes, signal, flags, sequence } => {
             let wanted = SignalTasks {
                 step_id: StepId::step(job.0, BATCH_STEP).with_sluid(attempt.0),
@@ -231,7 +234,18 @@ async fn terminate<E: Env>(
             Message::RequestTerminateJob(kill)
         }
     };
-    let reply = ask(controller, node, &message).await?;
+    end(controller, job, attempt, node, &message).await
+}
+
+/// Has a node end an attempt. An error until it confirmed that nothing is left.
+async fn end<E: Env>(
+    controller: &Controller<E>,
+    job: JobId,
+    attempt: AttemptId,
+    node: &NodeName,
+    message: &Message,
+) -> Result<(), String> {
+    let reply = ask(controller, node, message).await?;
     match return_code(&reply).map_err(|error| error.to_string())? {
         Errno::ESLURMD_KILL_JOB_ALREADY_COMPLETE => {
             let at = controller.env().clock().wall();
@@ -279,24 +293,20 @@ async fn suspend<E: Env>(
     }
 }
 
-/// Ends an attempt that a node has and nobody wants.
-pub(crate) fn end_orphan<E: Env>(
+/// Ends an attempt that a node may have and nobody wants.
+async fn end_orphan<E: Env>(
     controller: &Controller<E>,
-    node: &NodeName,
+    term: u64,
     job: JobId,
     attempt: AttemptId,
-) {
-    let Some(term) = controller.leading() else { return };
-    let (controller, node) = (controller.clone(), node.clone());
-    tracing::warn!(job = job.0, "{node} has attempt {attempt}, which nobody wants: ending it");
-    detach::<E>(async move {
-        let now = controller.env().clock().wall();
-        let kill = flurm_ctld::terminate_orphan(job.0, attempt.0, &node, term, now);
-        let message = Message::RequestTerminateJob(Box::new(kill));
-        if let Err(text) = ask(&controller, &node, &message).await {
-            tracing::warn!(job = job.0, "{node}: could not end it: {text}");
-        }
-    });
+    node: &NodeName,
+) -> Result<(), String> {
+    if controller.leading() != Some(term) {
+        return Err("no longer the leader".into());
+    }
+    let now = controller.env().clock().wall();
+    let kill = flurm_ctld::terminate_orphan(job.0, attempt.0, node, term, now);
+    end(controller, job, attempt, node, &Message::RequestTerminateJob(Box::new(kill))).await
 }
 
 /// Proposes what an order has brought about.

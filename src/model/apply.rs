@@ -223,7 +223,7 @@ impl Cluster {
     pub(crate) fn touch_node(&mut self, at: Time, name: &NodeName, events: &mut Events) {
         self.updated.nodes = self.updated.nodes.max(at);
         if let Some(node) = self.nodes.get(name) {
-            self.index.know_gres(node);
+            self.index.know(node);
         }
         events.push(Event::NodeChanged(name.clone()));
     }

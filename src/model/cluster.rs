@@ -175,7 +175,8 @@ impl Cluster {
             NodeBase::Up if used.whole_node_jobs > 0 => 3,
             NodeBase::Up => 5,
         };
-        let completing = if used.ending > 0 { NodeFlags::COMPLETING } else { 0 };
+        let ends = used.ending > 0 || node.is_responding() && !node.orphans.is_empty();
+        let completing = if ends { NodeFlags::COMPLETING } else { 0 };
         base | node.flags.0 | completing
     }
 
@@ -273,7 +274,20 @@ impl Cluster {
         let signals = self.index.signalling.iter().flat_map(|id| self.signal_orders(*id));
         let steps = self.index.step_orders.iter().flat_map(|id| self.step_orders(*id));
         let stops = self.index.suspending.iter().flat_map(|id| self.suspend_orders(*id));
-        launches.chain(ends).chain(signals).chain(steps).chain(stops)
+        let orphans = self.index.orphaned.iter().flat_map(|name| self.orphan_orders(name));
+        launches.chain(ends).chain(signals).chain(steps).chain(stops).chain(orphans)
+    }
+
+    /// A node that does not answer is told once it does.
+    fn orphan_orders(&self, name: &NodeName) -> Vec<Order> {
+        let node = self.nodes.get(name).filter(|node| node.is_responding());
+        let orphans = node.into_iter().flat_map(|node| &node.orphans);
+        let order = |(job, attempt): &(JobId, flurm_base::AttemptId)| Order::EndOrphan {
+            job: *job,
+            attempt: *attempt,
+            node: name.clone(),
+        };
+        orphans.map(order).collect()
     }
 
     /// The orders of one job.

@@ -151,6 +151,7 @@ impl Cluster {
             self.nodes.remove(name);
             self.index.node_order.retain(|known| known != name);
             self.index.gres_parts.remove(name);
+            self.index.orphaned.remove(name);
             self.updated.nodes = self.updated.nodes.max(at);
             events.push(Event::NodeRemoved(name.clone()));
         }
@@ -297,6 +298,7 @@ fn new_node(at: Time, conf: &NodeConf, index: u32) -> Node {
         last_busy: None,
         features_active: None,
         extra: None,
+        orphans: Default::default(),
     }
 }
 

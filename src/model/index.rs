@@ -45,6 +45,8 @@ pub(crate) struct Index {
     pub(crate) gres_parts: BTreeMap<NodeName, Arc<[GresPart]>>,
     /// Jobs whose steps or client are to be told something.
     pub(crate) step_orders: BTreeSet<JobId>,
+    /// Nodes that have something that nobody wants.
+    pub(crate) orphaned: BTreeSet<NodeName>,
     /// Earliest end of a step's time limit, by job.
     pub(crate) step_limits: BTreeSet<(Time, JobId)>,
     pub(crate) requests_by_age: BTreeSet<(Time, RequestKey)>,
@@ -64,7 +66,7 @@ impl Index {
         let mut index = Self::default();
         index.order_tables(cluster);
         index.directory = crate::association::Directory::of(&cluster.settings.accounting);
-        cluster.nodes.values().for_each(|node| index.know_gres(node));
+        cluster.nodes.values().for_each(|node| index.know(node));
         for job in cluster.jobs.values() {
             let over = over_time_limit_of(&cluster.partitions, &cluster.settings, job);
             index.insert(job, over);
@@ -93,9 +95,13 @@ impl Index {
         self.members = cluster.partitions.values().map(members).collect();
     }
 
-    /// What a node has of generic resources, after it changed.
-    pub(crate) fn know_gres(&mut self, node: &Node) {
+    /// What a node has of generic resources, and what nobody wants there, after it changed.
+    pub(crate) fn know(&mut self, node: &Node) {
         let name = &node.conf.name;
+        match node.orphans.is_empty() {
+            true => _ = self.orphaned.remove(name),
+            false => _ = self.orphaned.insert(name.clone()),
+        }
         let found = node.facts.as_ref().and_then(|facts| facts.gres.as_deref());
         match node.conf.gres.as_deref() {
             None => _ = self.gres_parts.remove(name),

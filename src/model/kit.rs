@@ -290,6 +290,7 @@ impl Kit {
             crate::Order::Terminate { job, node, cause, .. } => {
                 format!("terminate {job} {node} {cause:?}")
             }
+            crate::Order::EndOrphan { job, node, .. } => format!("end orphan {job} {node}"),
             crate::Order::Signal { job, signal, .. } => format!("signal {job} {signal}"),
             crate::Order::Tell { job, news, .. } => format!("tell {job} {news:?}"),
             crate::Order::SignalStep { job, step, signal, .. } => {

@@ -50,6 +50,7 @@ impl Cluster {
 
     /// Ends the attempt of a job that holds resources: its nodes are to clean up.
     pub(crate) fn end_attempt(&mut self, at: Time, id: JobId, ending: Ending, events: &mut Events) {
+        let open = open_nodes(&self.jobs[&id]);
         self.change_job(at, id, |job, nodes| {
             assert!(!job.base.is_terminal(), "an ended attempt does not end again");
             job.flags.set(JobFlags::SIGNALING | JobFlags::STOPPED | JobFlags::CONFIGURING, false);
@@ -70,6 +71,7 @@ impl Cluster {
             job.signals.clear();
             end_shares(job, nodes, at, |_| true);
         });
+        self.doubt_words(at, id, &open, events);
         self.account_for(id);
         self.end_steps(at, id);
         self.settle_steps(at, id, events);
@@ -327,6 +329,22 @@ impl Cluster {
         rc: u32,
         events: &mut Events,
     ) -> Reply {
+        let reply = self.epilog_of_share(at, id, attempt, node, rc, events);
+        // After the share: an operator's word may just have made an orphan of it.
+        let was_orphan = self.forget_orphan(at, node, (id, attempt), events);
+        flurm_base::sometimes!(was_orphan, "a node has ended what nobody wanted");
+        if was_orphan { Reply::Done } else { reply }
+    }
+
+    fn epilog_of_share(
+        &mut self,
+        at: Time,
+        id: JobId,
+        attempt: AttemptId,
+        node: &NodeName,
+        rc: u32,
+        events: &mut Events,
+    ) -> Reply {
         let any = self.jobs.get(&id).filter(|_| flurm_base::planted::is("model_takes_any_epilog"));
         let Some(job) = any.or(self.current(id, attempt)) else { return Reply::Stale };
         let share = job.allocation.as_ref().and_then(|all| all.share(node));
@@ -378,9 +396,11 @@ impl Cluster {
         }
         let count = job.allocation.as_ref().map_or(0, |all| all.shares.len());
         if !job.spec.kill_on_node_fail && count > 1 && batch_host(job) != Some(node) {
+            let open = open_nodes(job);
             self.change_job(at, id, |job, nodes| {
                 end_shares(job, nodes, at, |share| share == node);
             });
+            self.doubt_words(at, id, &open, events);
             self.settle_steps(at, id, events);
             events.push(Event::JobChanged(id));
             return;
@@ -449,6 +469,12 @@ pub(crate) fn end_shares(
             share.state = ShareState::Freed;
         }
     }
+}
+
+/// Nodes where something is held for a job, or being ended.
+fn open_nodes(job: &Job) -> Vec<NodeName> {
+    let shares = job.allocation.iter().flat_map(|all| &all.shares);
+    shares.filter(|share| share.is_open()).map(|share| share.node.clone()).collect()
 }
 
 /// Holds a waiting job for a reason that an operator has to look at.

@@ -1,6 +1,8 @@
 //! A node: what the configuration says, what it reported, and whether it may be used.
 
-use flurm_base::Time;
+use std::collections::BTreeSet;
+
+use flurm_base::{AttemptId, JobId, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::NodeName;
@@ -225,11 +227,19 @@ pub struct Node {
     /// Set by hand, `scontrol update node … extra`: outranks what the node says of itself.
     #[serde(deserialize_with = "crate::codec::since::<5, _, _>")]
     pub extra: Option<String>,
+    /// Attempts that may still be alive here although nobody wants them: an operator answered for
+    /// them, or the node named them. Each is to be ended, and stays until the node confirmed that.
+    #[serde(deserialize_with = "crate::codec::since::<11, _, _>")]
+    pub orphans: BTreeSet<(JobId, AttemptId)>,
 }
 
 impl Node {
-    /// Whether new work may be placed here.
+    /// Whether new work may be placed here: what is left of others would run beside it.
     pub fn is_usable(&self) -> bool {
+        let careless = flurm_base::planted::is("model_starts_beside_orphans");
+        if !self.orphans.is_empty() && !careless {
+            return false;
+        }
         let blind = flurm_base::planted::is("model_starts_on_drained_nodes");
         let drained = if blind { 0 } else { NodeFlags::DRAIN };
         let deaf = flurm_base::planted::is("model_starts_on_silent_nodes");

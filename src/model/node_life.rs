@@ -55,8 +55,60 @@ impl Cluster {
         let leaves = flurm_base::planted::is("model_leaves_orphans_alone");
         let orphan =
             |(job, attempt): &(JobId, AttemptId)| !leaves && !self.wants(*job, *attempt, name);
-        let orphans = running.iter().copied().filter(orphan).collect();
+        let orphans: Vec<_> = running.iter().copied().filter(orphan).collect();
+        self.note_orphans(at, name, &orphans, events);
         Ok(Reply::Registered { orphans })
+    }
+
+    /// Attempts that may be alive on a node and that nobody wants: it gets no new work meanwhile.
+    pub(crate) fn note_orphans(
+        &mut self,
+        at: Time,
+        name: &NodeName,
+        orphans: &[(JobId, AttemptId)],
+        events: &mut Events,
+    ) {
+        if orphans.is_empty() || !self.nodes.contains_key(name) {
+            return;
+        }
+        flurm_base::sometimes!("a node may have an attempt that nobody wants");
+        self.change_node(at, name, events, |node| node.orphans.extend(orphans));
+    }
+
+    /// A node has nothing of an attempt any more; whether it had counted as an orphan there.
+    pub(crate) fn forget_orphan(
+        &mut self,
+        at: Time,
+        name: &NodeName,
+        orphan: (JobId, AttemptId),
+        events: &mut Events,
+    ) -> bool {
+        let known = self.nodes.get(name).is_some_and(|node| node.orphans.contains(&orphan));
+        if known {
+            self.change_node(at, name, events, |node| node.orphans.remove(&orphan));
+        }
+        known
+    }
+
+    /// What an operator's word has just freed may be alive all the same: the node is asked when it
+    /// answers. `open` had a share of the job before.
+    pub(crate) fn doubt_words(
+        &mut self,
+        at: Time,
+        id: JobId,
+        open: &[NodeName],
+        events: &mut Events,
+    ) {
+        let job = &self.jobs[&id];
+        let orphan = (id, job.attempt);
+        let shares = job.allocation.iter().flat_map(|all| &all.shares);
+        let freed = shares.filter(|share| !share.is_open() && open.contains(&share.node));
+        let names: Vec<NodeName> = freed.map(|share| share.node.clone()).collect();
+        for name in names {
+            if self.nodes.get(&name).is_some_and(Node::is_answered_for) {
+                self.note_orphans(at, &name, &[orphan], events);
+            }
+        }
     }
 
     /// Whether an attempt belongs on a node, alive or being ended.
@@ -243,6 +295,7 @@ impl Cluster {
         let ids: Vec<JobId> = self.jobs_on(name).filter(ending).map(|job| job.id).collect();
         for id in ids {
             flurm_base::sometimes!("an operator answered for a silent node");
+            self.note_orphans(at, name, &[(id, self.jobs[&id].attempt)], events);
             self.free_share(at, id, name, events);
         }
     }

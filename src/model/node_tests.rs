@@ -93,6 +93,27 @@ fn an_operators_word_frees_a_silent_node() {
 }
 
 #[test]
+fn what_a_word_freed_is_ended_before_anything_starts_beside_it() {
+    let mut kit = Kit::new(2);
+    let job = kit.runs("n1");
+    let attempt = kit.attempt(job);
+    kit.falls_silent("n1");
+    kit.operator("n1", NodeStateChange::Down);
+    assert_eq!(kit.state(job), "Pending", "the operator was wrong: it runs");
+    kit.registers("n1", &[(job, attempt)]);
+    kit.operator("n1", NodeStateChange::Resume);
+    assert_eq!(kit.orders(), ["end orphan 1 n1"]);
+    assert_eq!(state(&kit, "n1"), 2 | NodeFlags::COMPLETING);
+    assert!(!kit.cluster.node("n1").is_some_and(|node| node.is_usable()));
+    kit.registers("n1", &[]);
+    assert_eq!(kit.orders(), ["end orphan 1 n1"], "a list is no confirmation");
+    assert_eq!(kit.epilog_of(job, attempt, "n1").reply, Reply::Done);
+    assert_eq!(kit.epilog_of(job, attempt, "n1").reply, Reply::Stale);
+    assert!(kit.cluster.node("n1").is_some_and(|node| node.is_usable()));
+    assert_eq!(kit.orders(), [""; 0]);
+}
+
+#[test]
 fn a_node_that_answers_confirms_even_when_an_operator_sets_it_down() {
     let mut kit = Kit::new(2);
     let job = kit.runs("n1");

@@ -32,6 +32,15 @@ pub enum Order {
         /// Since when.
         since: Time,
     },
+    /// End an attempt that nobody wants; `Command::EpilogComplete` confirms it.
+    EndOrphan {
+        /// The job, if there ever was one.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// Where it may be.
+        node: NodeName,
+    },
     /// Send a signal.
     Signal {
         /// The job.

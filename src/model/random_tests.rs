@@ -494,7 +494,8 @@ fn drain(kit: &mut Kit) {
                 crate::Order::Launch { job, attempt, node } => {
                     Command::LaunchConfirmed { at, job, attempt, node }
                 }
-                crate::Order::Terminate { job, attempt, node, .. } => {
+                crate::Order::Terminate { job, attempt, node, .. }
+                | crate::Order::EndOrphan { job, attempt, node } => {
                     Command::EpilogComplete { at, job, attempt, node, rc: 0 }
                 }
                 crate::Order::Signal { job, attempt, sequence, .. } => {

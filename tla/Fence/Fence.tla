@@ -63,6 +63,7 @@ TypeOK ==
         /\ Nodes(jobs[j]) \subseteq Machines
     /\ nodes \in [Machines -> [base : {"up", "down"}, resp : BOOLEAN, word : BOOLEAN,
                                why : {None, "silent", "rebooted", "operator"},
+                               orphans : SUBSET [job : Numbers, att : Attempts],
                                boot : 1 .. MaxBoots, run : Stamps]]
     /\ leader \in [on : BOOLEAN, term : 1 .. MaxTerms, led : 0 .. Silence]
     /\ silence \in [Failing -> 0 .. Silence]
@@ -76,6 +77,7 @@ TypeOK ==
 Init ==
     /\ jobs = [j \in Numbers |-> Submitted(MayRequeue, Kill, TRUE, FALSE)]
     /\ nodes = [n \in Machines |-> [base |-> "up", resp |-> TRUE, word |-> FALSE, why |-> None,
+                                    orphans |-> {},
                                     boot |-> 1, run |-> 1]]
     /\ leader = [on |-> TRUE, term |-> 1, led |-> 0]
     /\ silence = [n \in Failing |-> 0]
@@ -92,7 +94,24 @@ Init ==
 Answered(ns) == {n \in Machines : ns[n].word /\ ~ns[n].resp}
 
 \* flurm_model::Node::is_usable
-Serves(n) == nodes[n].base = "up" /\ nodes[n].resp
+Serves(n) ==
+    /\ nodes[n].base = "up"
+    /\ nodes[n].resp
+    /\ nodes[n].orphans = {} \/ "beside-orphans" \in Bugs
+
+Attempt(j, a) == [job |-> j, att |-> a]
+
+\* flurm_model::Cluster::doubt_words: what an operator's word has just freed may be alive.
+Freed(n, js) ==
+    {Attempt(j, jobs[j].att) :
+        j \in {i \in Numbers :
+                /\ IsOpenOn(jobs[i], n)
+                /\ ~(js[i].att = jobs[i].att /\ IsOpenOn(js[i], n))}}
+
+Doubted(ns, js) ==
+    [n \in Machines |->
+        [ns[n] EXCEPT !.orphans = ns[n].orphans \union
+                        (IF n \in Answered(ns) THEN Freed(n, js) ELSE {})]]
 
 \* flurm_model::Cluster::fail_jobs_on
 FailedHere(js, n, answered) ==
@@ -124,7 +143,8 @@ Content(n) ==
 Becomes(j, job) ==
     /\ leader.on
     /\ jobs' = [jobs EXCEPT ![j] = job]
-    /\ UNCHANGED <<nodes, leader, silence, machine, reg, ledger, alive, msgs>>
+    /\ nodes' = Doubted(nodes, jobs')
+    /\ UNCHANGED <<leader, silence, machine, reg, ledger, alive, msgs>>
 
 ------------------------------------------------------------------------------
 (* Commands about jobs. *)
@@ -159,7 +179,21 @@ LostIsHeard(p) ==
 EpilogDone(p) ==
     /\ Msg("epilog", p.job, p.att, p.node) \in msgs
     /\ AwaitsEpilog(jobs[p.job], p.att, p.node)
-    /\ Becomes(p.job, AfterEpilog(jobs[p.job], p.node, Answered(nodes)))
+    /\ leader.on
+    /\ jobs' = [jobs EXCEPT ![p.job] = AfterEpilog(jobs[p.job], p.node, Answered(nodes))]
+    /\ LET ns == Doubted(nodes, jobs') IN
+        nodes' = [ns EXCEPT ![p.node].orphans = ns[p.node].orphans \ {Attempt(p.job, p.att)}]
+    /\ UNCHANGED <<leader, silence, machine, reg, ledger, alive, msgs>>
+
+\* Nor of one that nobody wanted there. The same command. flurm_model::Cluster::forget_orphan
+OrphanIsGone(p) ==
+    /\ Msg("epilog", p.job, p.att, p.node) \in msgs
+    /\ ~AwaitsEpilog(jobs[p.job], p.att, p.node)
+    /\ leader.on
+    /\ Attempt(p.job, p.att) \in nodes[p.node].orphans
+    /\ nodes' = [nodes EXCEPT ![p.node].orphans =
+                    nodes[p.node].orphans \ {Attempt(p.job, p.att)}]
+    /\ UNCHANGED <<jobs, leader, silence, machine, reg, ledger, alive, msgs>>
 
 ------------------------------------------------------------------------------
 (* The leader judges. *)
@@ -215,8 +249,8 @@ Suspect(n) ==
                         THEN WithFreed(FailedOn(jobs[j], n, Answered(ns)), n) ELSE jobs[j]]
                  ELSE jobs
        IN
-        /\ nodes' = ns
         /\ jobs' = FreedHere(js, n, Answered(ns))
+        /\ nodes' = Doubted(ns, jobs')
     /\ UNCHANGED <<leader, silence, machine, reg, ledger, alive, msgs>>
 
 \* All of it: Command::NodeDown
@@ -229,8 +263,8 @@ TakeDown(n) ==
                                ![n].resp = FALSE,
                                ![n].why = IF nodes[n].why = None THEN "silent" ELSE nodes[n].why]
        IN
-        /\ nodes' = ns
         /\ jobs' = FreedHere(FailedHere(jobs, n, Answered(ns)), n, Answered(ns))
+        /\ nodes' = Doubted(ns, jobs')
     /\ UNCHANGED <<leader, silence, machine, reg, ledger, alive, msgs>>
 
 \* scontrol update nodename=n state=down reason=...: whoever says so of a node that does not answer,
@@ -242,8 +276,8 @@ OperatorDown(n) ==
     /\ LET word == ~nodes[n].resp \/ "word-for-what-answers" \in Bugs
            ns == [nodes EXCEPT ![n].base = "down", ![n].word = word, ![n].why = "operator"]
        IN
-        /\ nodes' = ns
         /\ jobs' = FreedHere(FailedHere(jobs, n, Answered(ns)), n, Answered(ns))
+        /\ nodes' = Doubted(ns, jobs')
     /\ <<nodes', jobs'>> # <<nodes, jobs>>
     /\ UNCHANGED <<leader, silence, machine, reg, ledger, alive, msgs>>
 
@@ -265,7 +299,7 @@ IsTrueAndMisses(n) ==
         /\ [job |-> j, att |-> jobs[j].att] \notin reg[n].live
     /\ \A j \in Numbers : jobs[j].launch # "needed"
 
-\* Command::NodeRegistered, and its answer: what nobody wants is to be ended. A registration that
+\* Command::NodeRegistered. What nobody wants is to be ended. A registration that
 \* was written before a launch was confirmed does not name it: it is believed about what is missing
 \* only if the daemon is another one, or if it comes `late`, long after.
 Register(n, late) ==
@@ -295,12 +329,12 @@ Register(n, late) ==
                            rebooted, late \/ anew, Answered(ns))]
            orphans == {e \in r.live : ~(js[e.job].att = e.att /\ IsOpenOn(js[e.job], n))}
        IN
-        /\ nodes' = ns
         /\ jobs' = js
-        /\ msgs' = msgs \union {Msg("terminate", e.job, e.att, n) : e \in orphans}
+        /\ nodes' = LET doubted == Doubted(ns, js)
+                    IN [doubted EXCEPT ![n].orphans = doubted[n].orphans \union orphans]
     /\ silence' = [silence EXCEPT ![n] = 0]
     /\ reg' = [reg EXCEPT ![n] = NoReg]
-    /\ UNCHANGED <<leader, machine, ledger, alive>>
+    /\ UNCHANGED <<leader, machine, ledger, alive, msgs>>
 
 ------------------------------------------------------------------------------
 (* The leader tells nodes what the state demands. flurm_model::Cluster::outstanding *)
@@ -320,6 +354,15 @@ SendTerminate(j, n) ==
     /\ jobs[j].shares[n] = "ending"
     /\ Msg("terminate", j, jobs[j].att, n) \notin msgs
     /\ msgs' = msgs \union {Msg("terminate", j, jobs[j].att, n)}
+    /\ UNCHANGED <<jobs, nodes, leader, silence, machine, reg, ledger, alive>>
+
+\* A node that answers is told to end what nobody wants there.
+SendEnd(n) ==
+    /\ leader.on
+    /\ nodes[n].resp
+    /\ \E e \in nodes[n].orphans :
+        /\ Msg("terminate", e.job, e.att, n) \notin msgs
+        /\ msgs' = msgs \union {Msg("terminate", e.job, e.att, n)}
     /\ UNCHANGED <<jobs, nodes, leader, silence, machine, reg, ledger, alive>>
 
 ------------------------------------------------------------------------------
@@ -447,12 +490,14 @@ Next ==
         \/ Completed(p)
         \/ LostIsHeard(p)
         \/ EpilogDone(p)
+        \/ OrphanIsGone(p)
         \/ \E r \in Stamps : Launch(p, r)
         \/ Terminate(p)
         \/ NothingToEnd(p)
     \/ \E p \in Places : Exit(p)
     \/ \E n \in Failing :
         \/ Answer(n)
+        \/ SendEnd(n)
         \/ Responds(n)
         \/ Suspect(n)
         \/ TakeDown(n)
@@ -481,13 +526,14 @@ JobsGoOn ==
         /\ WF_vars(\E p \in Places : p.job = j /\ \E r \in Stamps : Launch(p, r))
         /\ WF_vars(\E p \in Places : p.job = j /\ Confirmed(p))
         /\ WF_vars(\E p \in Places : p.job = j /\ (Completed(p) \/ LostIsHeard(p)))
-        /\ WF_vars(\E p \in Places : p.job = j /\ EpilogDone(p))
+        /\ WF_vars(\E p \in Places : p.job = j /\ (EpilogDone(p) \/ OrphanIsGone(p)))
         /\ WF_vars(\E p \in Places : p.job = j /\ (Terminate(p) \/ NothingToEnd(p)))
         /\ WF_vars(\E p \in alive : p.job = j /\ Exit(p))
 
 NodesComeBack ==
     \A n \in Failing :
         /\ WF_vars(DaemonStarts(n))
+        /\ WF_vars(SendEnd(n))
         /\ WF_vars(WriteRegistration(n))
         /\ WF_vars(Register(n, FALSE))
         /\ WF_vars(Register(n, TRUE))
@@ -534,6 +580,14 @@ StartsWhereServed ==
     [][\A j \in Numbers :
         (jobs[j].base = "pending" /\ jobs'[j].base = "running") =>
             \A n \in Nodes(jobs'[j]) : Serves(n)]_vars
+
+\* Nothing starts beside what nobody wants, even where an operator erred.
+StartsBesideNothing ==
+    [][\A j \in Numbers :
+        (jobs[j].base = "pending" /\ jobs'[j].base = "running") =>
+            \A p \in alive :
+                p.node \in Nodes(jobs'[j]) =>
+                    jobs[p.job].att = p.att /\ IsOpenOn(jobs[p.job], p.node)]_vars
 
 \* Nobody answers for a node in service.
 WordIsForDown == \A n \in Machines : nodes[n].word => nodes[n].base = "down"

@@ -320,7 +320,10 @@ async fn after<E: Env>(controller: &Controller<E>, _command: &Command, then: &Th
     if let (Then::Registered { node, .. }, Reply::Registered { orphans }) = (then, reply) {
         crate::health::heard(controller, node);
         for (job, attempt) in orphans {
-            tracing::warn!(job = job.0, "{node} has attempt {attempt}, which nobody wants: ending it");
+            tracing::warn!(
+                job = job.0,
+                "{node} has attempt {attempt}, which nobody wants: ending it"
+            );
         }
     }
 }

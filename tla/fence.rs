@@ -141,7 +141,12 @@ impl Fence {
     /// What follows from the state, and from what nodes report.
     fn job_steps(&self, steps: &mut Steps) {
         let mut of_site = self.site.order_steps(true);
-        of_site.extend(self.site.msgs.iter().filter_map(|msg| self.site.report_step(msg)));
+        let report = |msg: &Msg| {
+            let (action, next) = self.site.report_step(msg)?;
+            let orphan = msg.kind == Kind::Epilog && !self.holds(msg);
+            Some((if orphan { "OrphanIsGone" } else { action }, next))
+        };
+        of_site.extend(self.site.msgs.iter().filter_map(report));
         steps.extend(of_site.into_iter().map(|(action, site)| (action, self.with(site))));
         for job in self.site.jobs() {
             if self.site.attempts.number(job.id, job.attempt) > self.bounds.max_attempts {
@@ -153,6 +158,14 @@ impl Fence {
                 self.apply("Start", &schedule, steps);
             }
         }
+    }
+
+    /// Whether the attempt of a report is current and has a share where the report comes from.
+    fn holds(&self, msg: &Msg) -> bool {
+        let attempt = self.site.attempt(msg.job, msg.attempt);
+        let job = self.site.cluster.job(msg.job).filter(|job| job.attempt == attempt);
+        let share = job.and_then(|job| job.allocation.as_ref()?.share(&msg.node));
+        share.is_some_and(flurm_model::Share::is_open)
     }
 
     /// Time passes, leaders come and go, and judge.

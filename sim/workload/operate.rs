@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{Heard, Seat, Workload, one_client};
 use crate::scenario::{CountRange, SpanRange};
 use crate::system::CONF;
-use crate::world::history::{Answer, Order, SeenJob};
+use crate::world::history::{Answer, Order, SeenJob, SeenNode};
 use crate::world::{self, MachineId, TaskFuture, net};
 
 fn pause() -> SpanRange {
@@ -88,6 +88,11 @@ struct Operator {
     made: u32,
 }
 
+/// Whether a machine has power, if there is one.
+fn is_up(name: &str) -> Option<bool> {
+    world::with(|w| Some(w.machine(w.machine_named(name)?).up))
+}
+
 /// Whether every controller can talk to a node.
 fn reached_by_all(node: &str) -> bool {
     world::with(|w| {
@@ -141,6 +146,14 @@ impl Operator {
         self.seat.rng.pick(&nodes).map(|node| node.name.clone())
     }
 
+    /// A fit one of the nodes that are silent, or that answer.
+    async fn node_that(&mut self, silent: bool, fit: fn(&str) -> bool) -> Option<String> {
+        let Heard::Answer(nodes) = self.seat.api.nodes().await else { return None };
+        let is_one = |node: &&SeenNode| (node.state & NO_RESPOND != 0) == silent && fit(&node.name);
+        let nodes: Vec<&SeenNode> = nodes.iter().filter(is_one).collect();
+        Some(self.seat.rng.pick(&nodes)?.name.clone())
+    }
+
     async fn act(&mut self, does: Does) -> Option<()> {
         let (order, undo) = match does {
             Does::RemoveNode => {
@@ -154,28 +167,15 @@ impl Operator {
             }
             Does::BuryTheDead => {
                 let node = self.node().await?;
-                let dark = world::with(|w| {
-                    let id = w.machine_named(&node)?;
-                    (!w.machine(id).up).then_some(())
-                });
-                dark?;
+                (!is_up(&node)?).then_some(())?;
                 (Order::Down(node.clone()), Some(Order::Resume(node)))
             }
             Does::BuryTheLiving => {
-                let Heard::Answer(nodes) = self.seat.api.nodes().await else { return None };
-                let silent = nodes.iter().filter(|node| node.state & NO_RESPOND != 0);
-                let lives = |name: &str| {
-                    world::with(|w| w.machine_named(name).is_some_and(|id| w.machine(id).up))
-                };
-                let nodes: Vec<_> = silent.filter(|node| lives(&node.name)).collect();
-                let node = self.seat.rng.pick(&nodes)?.name.clone();
+                let node = self.node_that(true, |name| is_up(name) == Some(true)).await?;
                 (Order::Down(node.clone()), Some(Order::Resume(node)))
             }
             Does::TakeDown => {
-                let Heard::Answer(nodes) = self.seat.api.nodes().await else { return None };
-                let nodes: Vec<_> =
-                    nodes.iter().filter(|node| node.state & NO_RESPOND == 0).collect();
-                let node = self.seat.rng.pick(&nodes)?.name.clone();
+                let node = self.node_that(false, |_| true).await?;
                 reached_by_all(&node).then_some(())?;
                 (Order::Down(node.clone()), Some(Order::Resume(node)))
             }

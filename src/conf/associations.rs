@@ -331,7 +331,13 @@ impl Reader {
                 self.qos_places
                     .extend(qos.preempts.iter().map(|name| (place.clone(), name.clone())));
             }
-            "preemptmode" => qos.preempt_mode = value.to_ascii_lowercase(),
+            "preemptmode" => {
+                let mode = value.to_ascii_lowercase();
+                if !["cluster", "cancel", "requeue"].contains(&mode.as_str()) {
+                    return Err(format!("`{value}` is not cluster, cancel or requeue"));
+                }
+                qos.preempt_mode = mode;
+            }
             "gracetime" => qos.grace_s = number(value)?.unwrap_or(0),
             "preemptexempttime" => qos.exempt_s = seconds(value)?,
             "flags" => qos.flags = names(value),

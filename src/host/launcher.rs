@@ -230,6 +230,7 @@ async fn terminate<E: Env>(
     let Some(kill) = kill else { return Ok(()) };
     let message = match cause {
         flurm_model::EndCause::TimeLimit => Message::RequestKillTimelimit(kill),
+        flurm_model::EndCause::Preempted => Message::RequestKillPreempted(kill),
         flurm_model::EndCause::Finished | flurm_model::EndCause::Killed => {
             Message::RequestTerminateJob(kill)
         }

@@ -119,7 +119,6 @@ fn snapshot(nodes: usize, jobs: u32) -> Snapshot {
         partitions: vec![partition],
         licenses: Licenses::default(),
         reservations: Vec::new(),
-        room: flurm_sched::Room::default(),
         pending: (1..=jobs).map(|number| job(number, &mut dice)).collect(),
     }
 }

@@ -216,7 +216,6 @@ fn named(command: &Command) -> Vec<JobId> {
         | Command::EpilogComplete { job, .. } => vec![*job],
         Command::BatchComplete { end, .. } => vec![end.job],
         Command::Schedule { starts, .. } => starts.iter().map(|start| start.job).collect(),
-        Command::Preempt { victims, .. } => victims.iter().map(|(job, _)| *job).collect(),
         _ => Vec::new(),
     }
 }
@@ -271,12 +270,6 @@ impl Subject<'_> {
                 about.kind = "time-limit";
                 about.named = *job == self.id;
                 about.current = self.is_current(*attempt);
-            }
-            Command::Preempt { victims, .. } => {
-                let told = victims.iter().find(|(job, _)| *job == self.id);
-                about.kind = "preempt";
-                about.named = told.is_some();
-                about.current = told.is_some_and(|(_, attempt)| self.is_current(*attempt));
             }
             Command::Configure { .. } => about.kind = "configure",
             Command::Purge { .. } => about.kind = "purge",

@@ -331,13 +331,7 @@ impl Reader {
                 self.qos_places
                     .extend(qos.preempts.iter().map(|name| (place.clone(), name.clone())));
             }
-            "preemptmode" => {
-                let mode = value.to_ascii_lowercase();
-                if !["cluster", "cancel", "requeue"].contains(&mode.as_str()) {
-                    return Err(format!("`{value}` is not cluster, cancel or requeue"));
-                }
-                qos.preempt_mode = mode;
-            }
+            "preemptmode" => qos.preempt_mode = value.to_ascii_lowercase(),
             "gracetime" => qos.grace_s = number(value)?.unwrap_or(0),
             "preemptexempttime" => qos.exempt_s = seconds(value)?,
             "flags" => qos.flags = names(value),

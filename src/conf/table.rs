@@ -24,10 +24,6 @@ const CONSUMABLES: &[&str] = &[
     "CR_Memory",
 ];
 
-/// What becomes of jobs that make room for others.
-const PREEMPT_MODES: &[&str] = &["OFF", "CLUSTER", "REQUEUE", "CANCEL"];
-const PREEMPT_PARAMETERS: &[&str] = &["send_user_signal", "youngest_first"];
-
 /// What `AuthAltParameters` says about tokens of auth/jwt.
 const JWT_OPTIONS: &[&str] =
     &["disable_token_creation", "jwks", "jwt_key", "max_token_lifespan", "userclaimfield"];
@@ -196,10 +192,10 @@ pub const GLOBAL: &[Key] = &[
     key("PowerPlugin", Text).defunct(GONE),
     key("PrEpParameters", Text),
     key("PrEpPlugins", Text).default("prep/script"),
-    key("PreemptExemptTime", Time).honoured(),
-    key("PreemptMode", Flags(words::PREEMPT_MODES)).default("OFF").partly(PREEMPT_MODES),
-    key("PreemptParameters", Text).partly(PREEMPT_PARAMETERS).since(V23_02),
-    key("PreemptType", Text).honoured(),
+    key("PreemptExemptTime", Time),
+    key("PreemptMode", Flags(words::PREEMPT_MODES)).default("OFF"),
+    key("PreemptParameters", Text).since(V23_02),
+    key("PreemptType", Text),
     key("PriorityCalcPeriod", Time).default("5").honoured(),
     key("PriorityDecayHalfLife", Time).default("7-0").honoured(),
     key("PriorityFavorSmall", Flag).default("no").honoured(),
@@ -380,7 +376,7 @@ pub const PARTITION: &[Key] = &[
     key("Exclusive", Text).since(V26_05),
     key("ExclusiveTopo", Flag).default("no").since(V24_05),
     key("ExclusiveUser", Flag).default("no"),
-    key("GraceTime", U32).default("0").honoured(),
+    key("GraceTime", U32).default("0"),
     key("Hidden", Flag).default("no").honoured(),
     key("LLN", Flag).default("no"),
     key("MaxCPUsPerNode", U32).default("UNLIMITED").honoured(),
@@ -394,7 +390,7 @@ pub const PARTITION: &[Key] = &[
     key("OverSubscribe", Text).default("NO").honoured(),
     key("OverTimeLimit", U16).honoured(),
     key("PowerDownOnIdle", Flag).default("no").since(V23_02),
-    key("PreemptMode", Flags(words::PREEMPT_MODES)).partly(PREEMPT_MODES),
+    key("PreemptMode", Flags(words::PREEMPT_MODES)),
     key("Priority", U16),
     key("PriorityJobFactor", U16).default("1").honoured(),
     key("PriorityTier", U16).default("1").honoured(),

@@ -4,8 +4,8 @@ use flurm_base::Span;
 use flurm_conf::{Conf, Limit as ConfLimit, Memory as ConfMemory, NodeState, Sharing};
 use flurm_model::{
     Config, EnforcePartLimits, InitialState, Limit, Memory, Multifactor, NodeConf, NodeName,
-    OverSubscribe, PartitionConf, PartitionName, PartitionState, PreemptMode, PreemptType,
-    Preemption, ReturnToService, Select, SelectUnit, Settings, priority_flags,
+    OverSubscribe, PartitionConf, PartitionName, PartitionState, ReturnToService, Select,
+    SelectUnit, Settings, priority_flags,
 };
 
 // `SelectTypeParameters` as bits (slurm.h, `select_type_plugin_info` and `CR_*`).
@@ -39,7 +39,6 @@ fn settings(conf: &Conf, slurm_uid: u32) -> Settings {
         gres_types: conf.gres_types.clone(),
         user_top: conf.scheduler_parameters.has("enable_user_top"),
         jobs_planned_max: jobs_planned_max(conf),
-        preemption: preemption(conf),
         priority: multifactor(conf),
         accounting: flurm_model::Accounting {
             enforce: u16::try_from(conf.number("AccountingStorageEnforce").unwrap_or(0))
@@ -79,29 +78,6 @@ fn jobs_planned_max(conf: &Conf) -> u32 {
     }
     let told = conf.scheduler_parameters.number("bf_max_job_test");
     told.map_or(TESTED, |most| u32::try_from(most).unwrap_or(u32::MAX)).max(1)
-}
-
-/// Who makes room for whom. Jobs that would have to be suspended make none.
-fn preemption(conf: &Conf) -> Preemption {
-    let kind = match conf.preempt_type.to_ascii_lowercase() {
-        name if name.ends_with("partition_prio") => PreemptType::Partition,
-        name if name.ends_with("qos") => PreemptType::Qos,
-        _ => PreemptType::None,
-    };
-    let exempt = conf.number("PreemptExemptTime").filter(|seconds| *seconds < u64::from(u32::MAX));
-    let parameters = flurm_conf::Parameters(conf.text("PreemptParameters").to_owned());
-    let older = |name: &str| {
-        parameters.has(name) || conf.scheduler_parameters.has(&format!("preempt_{name}"))
-    };
-    Preemption {
-        kind,
-        mode: PreemptMode::of_bits(conf.preempt_mode),
-        exempt: Span::secs(exempt.unwrap_or(0)),
-        youngest_first: older("youngest_first"),
-        user_signal: parameters.has("send_user_signal")
-            || flurm_conf::Parameters(conf.text("SlurmctldParameters").to_owned())
-                .has("preempt_send_user_signal"),
-    }
 }
 
 /// How jobs are weighed. Without `PriorityType` they are as soon as something has a weight: the default

@@ -123,10 +123,8 @@ impl Tables<'_> {
             }
             (None, None, _) => None,
         };
-        let room = job.making_room.map(|room| room.until);
-        info.end_time = unix(end.map(|end| room.map_or(end, |room| room.min(end))));
-        let yields = self.cluster.preempt_mode(job).is_some();
-        info.preemptable_time = unix(self.cluster.preemptable_from(job).filter(|_| yields));
+        info.end_time = unix(end);
+        info.preemptable_time = UnixTime(0);
     }
 
     /// A waiting job's start as far as it is planned, or else the begin time that it waits for: both

@@ -230,7 +230,6 @@ async fn terminate<E: Env>(
     let Some(kill) = kill else { return Ok(()) };
     let message = match cause {
         flurm_model::EndCause::TimeLimit => Message::RequestKillTimelimit(kill),
-        flurm_model::EndCause::Preempted => Message::RequestKillPreempted(kill),
         flurm_model::EndCause::Finished | flurm_model::EndCause::Killed => {
             Message::RequestTerminateJob(kill)
         }

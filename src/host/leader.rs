@@ -163,32 +163,27 @@ async fn plan<E: Env>(
         if !is_due {
             return Ok(planned);
         }
-        let (commands, again_at) = {
+        let (command, again_at) = {
             let replica = controller.replica();
             let snapshot = Snapshot::of(replica.cluster(), now);
             let ledger = Ledger::new(replica.cluster(), now);
             let plan = flurm_sched::plan_within(&snapshot, Some(ledger));
-            let commands: Vec<Command> =
-                plan.command(now).into_iter().chain(plan.preempt_command(now)).collect();
-            let room_at = plan.again_at;
+            let command = plan.command(now);
             controller.expect(outlook(now, plan));
             let cluster = replica.cluster();
             let period = cluster.settings().priority.as_ref().map(|rules| now + rules.period);
             // Waiting changes the order of those that wait.
             let weighed = period.filter(|_| cluster.pending_count() > 0);
-            let times = cluster.begin_next(now).into_iter().chain(weighed).chain(room_at);
-            (commands, times.min())
+            (command, cluster.begin_next(now).into_iter().chain(weighed).min())
         };
         planned = Some(Planned { version, again_at });
-        if commands.is_empty() {
+        let Some(command) = command else {
             if flurm_base::planted::is("host_planner_stops_when_idle") {
                 planned = Some(Planned { version: NEVER, again_at: None });
             }
             return Ok(planned);
-        }
-        for command in &commands {
-            controller.propose(command).await?;
-        }
+        };
+        controller.propose(&command).await?;
     }
     Ok(planned)
 }

@@ -105,7 +105,6 @@ impl Cluster {
             | Command::PutReservation { .. }
             | Command::DeleteReservation { .. }
             | Command::ReservationOver { .. }
-            | Command::Preempt { .. }
             | Command::Top { .. } => self.dispatch_operators(command, events),
             Command::Warn { at, job, attempt } => Ok(self.warn(*at, *job, *attempt, events)),
             Command::OfTasks { at, by, array, tasks, act } => {
@@ -128,9 +127,6 @@ impl Cluster {
                 self.delete_reservation(*at, name, events)
             }
             Command::ReservationOver { at, name } => Ok(self.reservation_over(*at, name, events)),
-            Command::Preempt { at, job, attempt, partition, victims } => {
-                Ok(self.preempt(*at, (*job, *attempt), partition, victims, events))
-            }
             Command::Top { at, by, jobs } => self.top(*at, *by, jobs, events),
             _ => unreachable!("only commands of operators are handed on"),
         }

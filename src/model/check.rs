@@ -71,8 +71,6 @@ impl Cluster {
         let stopped = job.suspension.is_some() && job.suspend.is_some();
         ensure(stopped || job.base != JobBase::Suspended, || String::from("suspended by nobody"))?;
         ensure(job.signals.is_empty() || runs, || String::from("signals for what does not run"))?;
-        let room = job.making_room.is_some();
-        ensure(!room || runs, || String::from("makes room for others and does not run"))?;
         let ended = job.end.is_some();
         ensure(!job.base.is_terminal() || ended, || String::from("ended at no time"))?;
         if let (Some(start), Some(end)) = (job.start, job.end) {

@@ -618,19 +618,6 @@ pub enum Command {
         /// Which.
         name: String,
     },
-    /// Jobs that run make room for one that waits: all of them or, where one no longer has to, none.
-    Preempt {
-        /// When.
-        at: Time,
-        /// The job that waits.
-        job: JobId,
-        /// Its attempt.
-        attempt: AttemptId,
-        /// Where it is to start.
-        partition: PartitionName,
-        /// Who makes room.
-        victims: Vec<(JobId, AttemptId)>,
-    },
 }
 
 /// What is done to tasks of an array.

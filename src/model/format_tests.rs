@@ -96,10 +96,6 @@ fn suspensions(at: Time, job: JobId, attempt: AttemptId) -> Vec<(&'static str, C
         ("put_reservation", Command::PutReservation { at, by, create: true, reservation }),
         ("delete_reservation", Command::DeleteReservation { at, by, name: "maint".into() }),
         ("reservation_over", Command::ReservationOver { at, name: "maint".into() }),
-        ("preempt", {
-            let (partition, victims) = (PartitionName::from("main"), vec![(JobId(8), attempt)]);
-            Command::Preempt { at, job, attempt, partition, victims }
-        }),
         ("top", Command::Top { at, by, jobs: vec![job, JobId(8)] }),
         ("suspend", Command::Suspend { at, job, by, resume: false }),
         ("suspension_told", Command::SuspensionTold { at, job, attempt, node, sequence }),

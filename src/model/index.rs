@@ -251,15 +251,16 @@ impl Index {
     }
 }
 
-/// When the passing of time ends a job: at its limit with what it may run over, or its deadline,
-/// or when it has to make room.
+/// When the passing of time ends a job: at its limit with what it may run over, or its deadline.
 pub(crate) fn end_due(job: &Job, over_time: Limit) -> Option<Time> {
     let limit = match (job.time_limit_end(), over_time) {
         (Some(end), Limit::Max(minutes)) => Some(end + Span::secs(u64::from(minutes) * 60)),
         (Some(_), Limit::Unlimited) | (None, _) => None,
     };
-    let room = job.making_room.map(|room| room.until);
-    [limit, job.deadline_due(), room].into_iter().flatten().min()
+    match (limit, job.deadline_due()) {
+        (Some(limit), Some(deadline)) => Some(limit.min(deadline)),
+        (limit, deadline) => limit.or(deadline),
+    }
 }
 
 /// Minutes a job may run over its limit.

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use flurm_base::{AttemptId, JobId, Span, Time};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Dependencies, JobArray, JobSpec, Limit, MakingRoom, NodeName, PartitionName, Reason, Suspension,
-};
+use crate::{Dependencies, JobArray, JobSpec, Limit, NodeName, PartitionName, Reason, Suspension};
 
 /// A job's base state. Slurm's numbers in `number`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -210,8 +208,6 @@ pub enum EndCause {
     Killed,
     /// It reached its time limit.
     TimeLimit,
-    /// It made room for another job.
-    Preempted,
 }
 
 /// A job and everything the cluster knows of it.
@@ -297,9 +293,6 @@ pub struct Job {
     /// Licences that the current attempt was given; kept after the end to be shown.
     #[serde(deserialize_with = "crate::codec::since::<8, _, _>")]
     pub licenses: Vec<(String, u32)>,
-    /// That the current attempt was told to make room.
-    #[serde(deserialize_with = "crate::codec::since::<11, _, _>")]
-    pub making_room: Option<MakingRoom>,
 }
 
 impl Job {

@@ -32,7 +32,6 @@ mod node;
 mod node_life;
 mod orders;
 mod partition;
-mod preempt;
 mod reason;
 mod refusal;
 mod reservation;
@@ -78,7 +77,6 @@ pub use names::{NodeName, PartitionName};
 pub use node::{InitialState, Node, NodeBase, NodeConf, NodeFacts, NodeFlags, NodeUse};
 pub use orders::Order;
 pub use partition::{OverSubscribe, Partition, PartitionConf, PartitionState};
-pub use preempt::{MakingRoom, PreemptMode, PreemptType, Preemption, Rank, Ranks};
 pub use reason::Reason;
 pub use refusal::{Errno, Refusal};
 pub use reservation::{NodeBounds, Reservation, bounds as node_bounds, reservation_flags};
@@ -112,8 +110,6 @@ mod limits_tests;
 mod multifactor_tests;
 #[cfg(test)]
 mod node_tests;
-#[cfg(test)]
-mod preempt_tests;
 #[cfg(test)]
 mod random_tests;
 #[cfg(test)]

@@ -68,7 +68,6 @@ impl Cluster {
             if !flurm_base::planted::is("model_launches_what_has_ended") {
                 job.launch = Launch::None;
             }
-            job.making_room = None;
             job.signals.clear();
             end_shares(job, nodes, at, |_| true);
         });
@@ -149,7 +148,6 @@ impl Cluster {
             job.ended_by = None;
             job.suspend = None;
             job.suspension = None;
-            job.preempt = None;
             job.licenses.clear();
             job.warned = false;
             if !job.time_limit_fixed {
@@ -432,10 +430,6 @@ impl Cluster {
         let over = over_time_limit_of(&self.partitions, &self.settings, job);
         if end_due(job, over).is_none_or(|due| due > at) {
             return Reply::Stale;
-        }
-        if job.making_room.is_some_and(|room| room.until <= at) {
-            self.make_room(at, id, events);
-            return Reply::Done;
         }
         let late = job.deadline_due().is_some_and(|due| due <= at);
         if job.base == JobBase::Pending {

@@ -3,7 +3,7 @@
 use flurm_base::Span;
 use serde::{Deserialize, Serialize};
 
-use crate::{Accounting, Limit, Memory, Multifactor, NodeConf, PartitionConf, Preemption};
+use crate::{Accounting, Limit, Memory, Multifactor, NodeConf, PartitionConf};
 
 /// `EnforcePartLimits`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,9 +114,6 @@ pub struct Settings {
     /// `GresTypes`.
     #[serde(deserialize_with = "crate::codec::since::<11, _, _>")]
     pub gres_types: Vec<String>,
-    /// Who makes room for whom.
-    #[serde(deserialize_with = "crate::codec::since::<11, _, _>")]
-    pub preemption: Preemption,
 }
 
 impl Settings {
@@ -156,7 +153,6 @@ impl Default for Settings {
             priority: None,
             accounting: Accounting::default(),
             gres_types: Vec::new(),
-            preemption: Preemption::default(),
         }
     }
 }

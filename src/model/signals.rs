@@ -3,7 +3,6 @@
 /// Ends a process at once.
 pub(crate) const SIGKILL: u16 = 9;
 /// Continues a stopped process.
-pub(crate) const SIGTERM: u16 = 15;
 pub(crate) const SIGCONT: u16 = 18;
 /// Stops a process.
 pub(crate) const SIGSTOP: u16 = 19;

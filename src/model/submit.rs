@@ -115,7 +115,6 @@ impl Cluster {
             end: None,
             suspend: None,
             preempt: None,
-            making_room: None,
             last_sched: None,
             allocation: None,
             launch: Launch::None,

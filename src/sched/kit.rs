@@ -46,7 +46,6 @@ pub(crate) fn cluster(cpus: &[u32]) -> Snapshot {
         pending: Vec::new(),
         licenses: crate::Licenses::default(),
         reservations: Vec::new(),
-        room: crate::Room::default(),
     };
     add_partition(&mut snapshot, "main", 0..cpus.len(), |_| {});
     snapshot

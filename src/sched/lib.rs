@@ -12,7 +12,6 @@ mod license;
 mod place;
 mod plan;
 mod profile;
-mod room;
 mod snapshot;
 mod timeline;
 mod totals;
@@ -20,7 +19,6 @@ mod totals;
 pub use forecast::{Asked, Forecast, forecast};
 pub use license::Licenses;
 pub use plan::{Explanation, Plan, Planned, REASONS_MAX, STARTS_MAX, feasible, plan, plan_within};
-pub use room::{Part, Preempt, Room, Victim};
 pub use snapshot::{JobView, Leave, NodeView, PartitionView, Snapshot};
 
 #[cfg(test)]
@@ -33,5 +31,3 @@ mod kit;
 mod plan_tests;
 #[cfg(test)]
 mod reference_tests;
-#[cfg(test)]
-mod room_tests;

@@ -16,14 +16,13 @@ use std::rc::Rc;
 use flurm_base::{JobId, Span, Time};
 use flurm_model::{
     Amounts, Command, Errno, Hold, JobSpec, Ledger, Limit, NodeBounds, NodeName, PartitionName,
-    PartitionState, Rank, Reason, Refusal, Sharing, Start, Tenants,
+    PartitionState, Reason, Refusal, Sharing, Start, Tenants,
 };
 
 use crate::ahead::{Ahead, Wish};
 use crate::demand::Demand;
 use crate::gate::Gate;
 use crate::place::place;
-use crate::room::{Later, Preempt};
 use crate::timeline::{Placed, length};
 use crate::{JobView, NodeView, PartitionView, Snapshot};
 
@@ -58,10 +57,6 @@ pub struct Plan {
     pub waiting: Vec<Explanation>,
     /// When those are expected to start for whom a start was planned ahead.
     pub planned: BTreeMap<JobId, Planned>,
-    /// Who makes room for whom; the rest of the queue is looked at again once they were told.
-    pub preempt: Option<Preempt>,
-    /// When to plan again at the latest, for jobs that may have to make room then.
-    pub again_at: Option<Time>,
 }
 
 impl Plan {
@@ -73,12 +68,6 @@ impl Plan {
             return None;
         }
         Some(Command::Schedule { at, starts: self.starts.clone(), reasons })
-    }
-
-    /// That jobs are to make room, as a command.
-    pub fn preempt_command(&self, at: Time) -> Option<Command> {
-        let Preempt { job, attempt, partition, victims } = self.preempt.clone()?;
-        Some(Command::Preempt { at, job, attempt, partition, victims })
     }
 }
 
@@ -102,11 +91,6 @@ pub fn plan_within(snapshot: &Snapshot, ledger: Option<Ledger<'_>>) -> Plan {
             break;
         }
         pass.consider(job, partition);
-        if pass.preempt.is_some() {
-            // Nobody may take what the victims leave: the next pass knows who is going.
-            pass.is_cut = true;
-            break;
-        }
     }
     pass.finish()
 }
@@ -244,9 +228,6 @@ struct Pass<'a> {
     usable: BTreeMap<&'a str, Rc<Vec<usize>>>,
     /// What is planned ahead; `None` without backfill.
     ahead: Option<Ahead<'a>>,
-    /// What will be free; made when somebody asks.
-    later: Option<Later>,
-    preempt: Option<Preempt>,
 }
 
 impl<'a> Pass<'a> {
@@ -270,8 +251,6 @@ impl<'a> Pass<'a> {
             reasons: BTreeMap::new(),
             usable: BTreeMap::new(),
             ahead: (snapshot.planned_max > 0).then(|| Ahead::new(snapshot)),
-            later: None,
-            preempt: None,
         }
     }
 
@@ -322,10 +301,6 @@ impl<'a> Pass<'a> {
                     self.licenses.take(&licenses);
                     self.start(job, partition, placed, length);
                 }
-                None if self.asks_for_room(job, partition, &demands, &bounds) => {
-                    let text = String::from("jobs that come after it make room");
-                    return self.explain(job, Reason::Resources, text);
-                }
                 None if self.ahead.is_some() => {
                     if let Some((placed, minutes)) = self.shorten(job, partition, &demands, over) {
                         self.licenses.take(&licenses);
@@ -348,51 +323,6 @@ impl<'a> Pass<'a> {
         if job.tasks_startable < job.tasks {
             self.explain(job, Reason::ArrayTaskLimit, String::new());
         }
-    }
-
-    /// Whether jobs have to make room for one that finds none. What is being given up already is
-    /// promised to it where that suffices.
-    fn asks_for_room(
-        &mut self,
-        job: &JobView,
-        partition: &'a PartitionView,
-        demands: &[Demand],
-        bounds: &NodeBounds,
-    ) -> bool {
-        let room = &self.snapshot.room;
-        if room.ranks.is_off() {
-            return false;
-        }
-        let usable = self.usable(partition);
-        let mut allowed = within(&self.nodes, bounds, &usable).into_owned();
-        let later = match &mut self.later {
-            Some(later) => later,
-            None => self.later.insert(Later::new(&self.nodes, room)),
-        };
-        if let Some(placed) = later.place(demands, &allowed) {
-            later.promise(&placed);
-            return false;
-        }
-        let last = demands.last().expect("the caller looked").clone();
-        let qos = job.spec.qos.clone().unwrap_or_default();
-        let key = (partition.conf.name.clone(), qos, last);
-        if bounds.is_open() && later.is_hopeless(&key) {
-            return false;
-        }
-        allowed.sort_unstable();
-        let tier = partition.conf.priority_tier;
-        let rank = Rank { tier, qos: job.spec.qos.clone().unwrap_or_default() };
-        let Some(victims) = later.victims(demands, &allowed, room, &rank) else {
-            if bounds.is_open() {
-                later.give_up(key);
-            }
-            return false;
-        };
-        flurm_base::sometimes!("the planner asked jobs to make room");
-        let victims = victims.into_iter().map(|one| (one.job, one.attempt)).collect();
-        let (job, attempt, partition) = (job.id, job.attempt, partition.conf.name.clone());
-        self.preempt = Some(Preempt { job, attempt, partition, victims });
-        true
     }
 
     /// What a job needs, wish by wish.
@@ -580,9 +510,6 @@ impl<'a> Pass<'a> {
         if let Some(ahead) = &mut self.ahead {
             ahead.start(job.id, &placed, length, user);
         }
-        if let Some(later) = &mut self.later {
-            later.promise(&placed);
-        }
         for (at, part) in &placed {
             let node = &mut self.nodes[*at];
             node.cpus_used += part.cpus;
@@ -697,7 +624,6 @@ impl<'a> Pass<'a> {
             waiting.push(Explanation { job: job.id, reason, text, is_news });
         }
         let planned = self.ahead.map(|ahead| ahead.planned(&self.nodes)).unwrap_or_default();
-        let again_at = self.snapshot.room.again_at.filter(|_| !waiting.is_empty());
-        Plan { starts: self.starts, waiting, planned, preempt: self.preempt, again_at }
+        Plan { starts: self.starts, waiting, planned }
     }
 }

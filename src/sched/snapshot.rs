@@ -194,8 +194,6 @@ pub struct Snapshot {
     pub licenses: crate::Licenses,
     /// Reservations.
     pub reservations: Vec<flurm_model::Reservation>,
-    /// Who may have to make room for others.
-    pub room: crate::Room,
 }
 
 impl Snapshot {
@@ -210,8 +208,7 @@ impl Snapshot {
         let hardware = Self::hardware(cluster, now);
         let leaves = if hardware.planned_max > 0 { leaves(cluster, now) } else { Vec::new() };
         let reservations = cluster.reservations().cloned().collect();
-        let room = crate::Room::of(cluster, now);
-        Self { pending, leaves, reservations, room, ..hardware }
+        Self { pending, leaves, reservations, ..hardware }
     }
 
     /// A cluster with every node in service and nothing on it or waiting: what could ever be.
@@ -252,7 +249,6 @@ impl Snapshot {
             pending: Vec::new(),
             licenses,
             reservations: Vec::new(),
-            room: crate::Room::default(),
         }
     }
 

@@ -96,15 +96,6 @@ TimeLimit(c) ==
     /\ \/ Runs(job) /\ \E base \in {"timeout", "deadline"} : job' = Ended(job, base, c.answered)
        \/ job.base = "pending" /\ job' = [job EXCEPT !.base = "deadline", !.launch = None]
 
-\* Command::Preempt, and Command::TimeLimitReached once the grace time is over. Cluster::make_room
-Preempt(c) ==
-    /\ c.kind \in {"preempt", "time-limit"}
-    /\ c.named
-    /\ c.current
-    /\ Runs(job)
-    /\ \/ job' = Ended(job, "preempted", c.answered)
-       \/ MayBeRequeued(job) /\ Becomes(c, Requeued(job, c.answered))
-
 \* Command::Suspend. Cluster::suspend
 Suspend(c) ==
     /\ c.kind = "suspend"
@@ -238,7 +229,6 @@ OfPeople(c) ==
     \/ Kill(c)
     \/ GivenBack(c)
     \/ TimeLimit(c)
-    \/ Preempt(c)
     \/ Suspend(c)
     \/ Requeue(c)
     \/ Update(c)
@@ -284,7 +274,6 @@ Next ==
     \/ \E c \in Plain({"kill", "over"}, {{"kills"}}) : Kill(c) /\ Bounded
     \/ \E c \in Plain({"over"}, {{}}) : GivenBack(c) /\ Bounded
     \/ \E c \in Plain({"time-limit"}, {{}}) : TimeLimit(c) /\ Bounded
-    \/ \E c \in Plain({"preempt"}, {{}}) : Preempt(c) /\ Bounded
     \/ \E c \in Plain({"suspend"}, {{}}) : Suspend(c) /\ Bounded
     \/ \E c \in Plain({"requeue"}, {{}, {"hold"}, {"homeless"}}) : Requeue(c) /\ Bounded
     \/ \E c \in Plain({"update"}, {{"hold"}, {"release"}, {"requeue"}, {"norequeue"}}) :

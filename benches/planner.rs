@@ -65,6 +65,7 @@ fn job(number: u32, dice: &mut Dice) -> JobView {
         ..Size::default()
     };
     JobView {
+        het: None,
         depends: None,
         tasks: 1,
         tasks_startable: 1,

@@ -12,6 +12,7 @@ mod build_info;
 mod config;
 mod constraint;
 mod gres;
+mod het;
 mod identity;
 mod job_view;
 mod launch;

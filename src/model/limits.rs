@@ -97,7 +97,7 @@ struct Under {
 }
 
 /// Who runs how much, as limits see it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Ledger<'a> {
     cluster: &'a Cluster,
     now: Time,

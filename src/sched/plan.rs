@@ -90,7 +90,11 @@ pub fn plan_within(snapshot: &Snapshot, ledger: Option<Ledger<'_>>) -> Plan {
             pass.is_cut = true;
             break;
         }
-        pass.consider(job, partition);
+        if job.het.is_some() && !flurm_base::planted::is("starts_components_apart") {
+            pass.consider_together(job);
+        } else {
+            pass.consider(job, partition);
+        }
     }
     pass.finish()
 }
@@ -182,7 +186,7 @@ fn within<'n>(nodes: &[NodeView], bounds: &NodeBounds, some: &'n [usize]) -> Cow
 const CANDIDATES_REFRESH: usize = 16;
 
 /// Nodes that are worth a look, and for how long that list is good.
-struct Candidates {
+pub(crate) struct Candidates {
     nodes: Vec<usize>,
     made_at: usize,
     lasts: usize,
@@ -205,29 +209,33 @@ fn is_closed(snapshot: &Snapshot) -> bool {
 const MINUTES_MAX: u32 = 365 * 24 * 60;
 
 /// What a pass knows so far.
-struct Pass<'a> {
-    snapshot: &'a Snapshot,
-    nodes: Vec<NodeView>,
-    licenses: crate::Licenses,
-    ledger: Option<Ledger<'a>>,
+pub(crate) struct Pass<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) nodes: Vec<NodeView>,
+    pub(crate) licenses: crate::Licenses,
+    pub(crate) ledger: Option<Ledger<'a>>,
     /// Users decide about nodes.
     is_closed: bool,
     /// The same nodes with nothing on them.
     vacant: Vec<NodeView>,
     /// How many tasks of each job start; a job is one.
-    started: BTreeMap<JobId, u32>,
-    blocked: BTreeSet<&'a str>,
+    pub(crate) started: BTreeMap<JobId, u32>,
+    pub(crate) blocked: BTreeSet<&'a str>,
     reserved: BTreeSet<usize>,
-    candidates: BTreeMap<&'a str, Candidates>,
+    pub(crate) candidates: BTreeMap<&'a str, Candidates>,
     /// How many times a node became full in this pass.
-    filled: usize,
-    starts: Vec<Start>,
+    pub(crate) filled: usize,
+    pub(crate) starts: Vec<Start>,
     /// The rest of the queue was not looked at.
-    is_cut: bool,
-    reasons: BTreeMap<JobId, (Reason, String)>,
+    pub(crate) is_cut: bool,
+    pub(crate) reasons: BTreeMap<JobId, (Reason, String)>,
     usable: BTreeMap<&'a str, Rc<Vec<usize>>>,
     /// What is planned ahead; `None` without backfill.
-    ahead: Option<Ahead<'a>>,
+    pub(crate) ahead: Option<Ahead<'a>>,
+    /// Starts are planned for then or later.
+    pub(crate) planned_from: Time,
+    /// Heterogeneous jobs that were looked at, by their leaders.
+    pub(crate) together: BTreeSet<JobId>,
 }
 
 impl<'a> Pass<'a> {
@@ -251,6 +259,8 @@ impl<'a> Pass<'a> {
             reasons: BTreeMap::new(),
             usable: BTreeMap::new(),
             ahead: (snapshot.planned_max > 0).then(|| Ahead::new(snapshot)),
+            planned_from: snapshot.now,
+            together: BTreeSet::new(),
         }
     }
 
@@ -326,7 +336,7 @@ impl<'a> Pass<'a> {
     }
 
     /// What a job needs, wish by wish.
-    fn demands(&self, job: &JobView, partition: &PartitionView) -> Vec<Demand> {
+    pub(crate) fn demands(&self, job: &JobView, partition: &PartitionView) -> Vec<Demand> {
         let demands = Demand::of(&job.spec, &partition.conf, self.snapshot.select);
         match self.is_closed {
             true => demands.into_iter().map(|demand| demand.of_user(job.spec.uid)).collect(),
@@ -367,7 +377,11 @@ impl<'a> Pass<'a> {
     }
 
     /// What reservations leave to a job that starts now.
-    fn bounds(&self, job: &'a JobView, partition: &PartitionView) -> Result<NodeBounds, Reason> {
+    pub(crate) fn bounds(
+        &self,
+        job: &'a JobView,
+        partition: &PartitionView,
+    ) -> Result<NodeBounds, Reason> {
         self.gate(job, partition).bounds(self.snapshot.now)
     }
 
@@ -380,7 +394,7 @@ impl<'a> Pass<'a> {
     }
 
     /// A place for a job that starts now, wish by wish.
-    fn place_now(
+    pub(crate) fn place_now(
         &mut self,
         partition: &'a PartitionView,
         demands: &[Demand],
@@ -401,7 +415,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Gives a job without room the earliest interval that has room for it.
-    fn plan_ahead(
+    pub(crate) fn plan_ahead(
         &mut self,
         job: &'a JobView,
         partition: &'a PartitionView,
@@ -412,7 +426,8 @@ impl<'a> Pass<'a> {
     ) {
         let name = partition.conf.name.as_str();
         let usable = self.usable(partition);
-        let wish = Wish { job: job.id, partition: name, demand, length, tasks };
+        let from = self.planned_from;
+        let wish = Wish { job: job.id, partition: name, demand, length, tasks, from };
         let gate = self.gate(job, partition);
         let ahead = self.ahead.as_mut().expect("this is asked with backfill only");
         let planned = ahead.plan(&wish, &gate, &usable);
@@ -460,7 +475,7 @@ impl<'a> Pass<'a> {
     }
 
     /// What keeps a job back that has nothing to do with room.
-    fn waits_for(&self, job: &JobView, partition: &PartitionView) -> Option<Reason> {
+    pub(crate) fn waits_for(&self, job: &JobView, partition: &PartitionView) -> Option<Reason> {
         let conf = &partition.conf;
         match job.hold {
             Hold::None => {}
@@ -491,7 +506,7 @@ impl<'a> Pass<'a> {
     }
 
     /// The limit of an account or a quality of service that keeps a job with these resources back.
-    fn limited(
+    pub(crate) fn limited(
         &self,
         job: &JobView,
         partition: &PartitionView,
@@ -501,7 +516,13 @@ impl<'a> Pass<'a> {
         ledger.refuses(&job.spec, &partition.conf.name, amounts, job.time_limit)
     }
 
-    fn start(&mut self, job: &JobView, partition: &PartitionView, placed: Placed, length: Span) {
+    pub(crate) fn start(
+        &mut self,
+        job: &JobView,
+        partition: &PartitionView,
+        placed: Placed,
+        length: Span,
+    ) {
         if let Some(ledger) = &mut self.ledger {
             let amounts = Amounts::placed(placed.iter().map(|(_, part)| part));
             ledger.start(&job.spec, &partition.conf.name, amounts, job.time_limit);
@@ -534,7 +555,7 @@ impl<'a> Pass<'a> {
     }
 
     /// A job without room: does it wait for other jobs, or for nodes to return to service?
-    fn find_blocked(
+    pub(crate) fn find_blocked(
         &mut self,
         job: &JobView,
         partition: &'a PartitionView,
@@ -606,7 +627,7 @@ impl<'a> Pass<'a> {
     }
 
     /// The first reason counts: a job in several partitions is explained by the best of them.
-    fn explain(&mut self, job: &JobView, reason: Reason, text: String) {
+    pub(crate) fn explain(&mut self, job: &JobView, reason: Reason, text: String) {
         self.reasons.entry(job.id).or_insert((reason, text));
     }
 

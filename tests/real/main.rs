@@ -16,6 +16,7 @@ mod ecosystem;
 mod environment;
 mod failover;
 mod gres;
+mod het;
 mod hostile;
 mod interactive;
 mod keys;

@@ -65,7 +65,6 @@ fn job(number: u32, dice: &mut Dice) -> JobView {
         ..Size::default()
     };
     JobView {
-        het: None,
         depends: None,
         tasks: 1,
         tasks_startable: 1,

@@ -3,7 +3,7 @@
 use flurm_base::Time;
 use flurm_model::{AllocClient, Cluster, Command, Errno, Job, JobBase};
 use flurm_wire::messages::{CompleteJobAllocation, ReturnCode, SrunTimeout};
-use flurm_wire::records::{Allocation, JobDesc, Runs};
+use flurm_wire::records::{Allocation, AllocationList, JobDesc, Runs};
 use flurm_wire::{Errno as WireErrno, Message, NO_VAL, StepId};
 
 use crate::identity::Identity;
@@ -28,22 +28,18 @@ pub(crate) fn allocate(
     let settings = cluster.settings();
     let spec = Box::new(allocation_job(desc, &submitter_of(request, desc, cluster))?);
     check_access(request, &spec, cluster)?;
-    let by = asker.actor(settings);
-    let immediate = spec.immediate;
-    let client = Box::new(client_of(request, desc));
-    let command = Command::Allocate { at: now, key: request.key, by, spec, client };
-    Ok(Answer::Propose(Box::new(command), Then::Allocated { immediate }))
-}
-
-/// Where the client of an allocation listens.
-pub(crate) fn client_of(request: &Request<'_>, desc: &JobDesc) -> AllocClient {
-    AllocClient {
+    let client = AllocClient {
         // Where a client says no host it is reached where it runs.
         host: text(&desc.resp_host).unwrap_or_else(|| request.peer.clone()),
         allocation_port: desc.alloc_resp_port,
         message_port: desc.other_port,
         release: request.release,
-    }
+    };
+    let by = asker.actor(settings);
+    let immediate = spec.immediate;
+    let client = Box::new(client);
+    let command = Command::Allocate { at: now, key: request.key, by, spec, client };
+    Ok(Answer::Propose(Box::new(command), Then::Allocated { immediate }))
 }
 
 /// The job whose allocation is asked about; only its owner and operators are told.
@@ -55,6 +51,18 @@ pub(crate) fn info(asker: Identity, step: StepId, tables: &Tables<'_>) -> Result
         _ => return Err(Errno::AlreadyDone.into()),
     }
     Ok(Message::ResponseJobAllocationInfo(Box::new(tables.allocation(job))))
+}
+
+/// The same as a list of components: a job of one kind has one, itself.
+pub(crate) fn components(
+    asker: Identity,
+    step: StepId,
+    tables: &Tables<'_>,
+) -> Result<Message, Refused> {
+    let Message::ResponseJobAllocationInfo(one) = info(asker, step, tables)? else {
+        unreachable!("an allocation's answer is of one kind");
+    };
+    Ok(Message::ResponseHetJobAllocation(AllocationList { components: vec![*one] }))
 }
 
 /// Whether a job's nodes are ready for its steps.

@@ -18,7 +18,6 @@ pub(crate) fn put_array(job: &Job, info: &mut JobInfo) {
 /// A job's state with its place in its array.
 pub(crate) fn state(job: &Job) -> JobState {
     let mut state = JobState { job_id: job.id.0, state: job.state_number(), ..JobState::default() };
-    state.het_job_id = job.het.as_ref().map_or(0, |het| het.leader.0);
     if let Some(array) = &job.array {
         state.array_job_id = array.job.0;
         state.array_task_id = array.task.unwrap_or(NO_VAL);

@@ -23,7 +23,6 @@ impl Tables<'_> {
         self.put_size(job, &mut info);
         put_files(job, &mut info);
         crate::array_view::put_array(job, &mut info);
-        crate::het::put(job, &mut info);
         crate::gres::put_held(self.cluster, job, &mut info);
         info
     }

@@ -56,10 +56,7 @@ impl Tables<'_> {
         let array = job.array.as_ref();
         let mut environment = batch.environment.clone();
         environment.extend(spec.array.iter().flat_map(crate::array_view::environment));
-        environment.extend(self.het_environment(job));
-        let het_job = job.het.as_ref().map_or(NO_VAL, |het| het.leader.0);
         let launch = BatchJobLaunch {
-            het_job_id: het_job,
             job_id: job.id.0,
             uid: spec.uid,
             gid: spec.gid,

@@ -12,7 +12,6 @@ mod build_info;
 mod config;
 mod constraint;
 mod gres;
-mod het;
 mod identity;
 mod job_view;
 mod launch;

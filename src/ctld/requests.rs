@@ -69,8 +69,6 @@ pub fn groups_to_name(
     }
     match message {
         Message::RequestSubmitBatchJob(_)
-        | Message::RequestSubmitBatchHetJob(_)
-        | Message::RequestHetJobAllocation(_)
         | Message::RequestResourceAllocation(_)
         | Message::RequestJobWillRun(_) => user.map(|(_, groups)| groups.clone()),
         Message::RequestUpdateJob(desc) => {
@@ -121,11 +119,6 @@ pub enum Then {
     TasksKilled,
     /// An allocation's answer: the host makes it once the planner has looked at the job.
     Allocated {
-        /// Refuse it when it could not start at once.
-        immediate: bool,
-    },
-    /// The same for a job of several components.
-    HetAllocated {
         /// Refuse it when it could not start at once.
         immediate: bool,
     },
@@ -217,8 +210,7 @@ fn decide(request: &Request<'_>, cluster: &Cluster, now: Time) -> Result<Answer,
             let wanted = ask.job_ids.as_deref().filter(|ids| !ids.is_empty());
             Ok(jobs(&tables(), |job| {
                 let of_array = |id: &u32| job.array.as_ref().is_some_and(|it| it.job.0 == *id);
-                let of_het = |id: &u32| job.het.as_ref().is_some_and(|it| it.leader.0 == *id);
-                let named = |id: &u32| *id == job.id.0 || of_array(id) || of_het(id);
+                let named = |id: &u32| *id == job.id.0 || of_array(id);
                 let named = wanted.is_none_or(|ids| ids.iter().any(named));
                 named && sight.lists_job(job, ask.show_flags)
             }))
@@ -271,11 +263,9 @@ fn decide_of_operators(
     let tables = || Tables::new(cluster, now).read_by(request.release);
     let asker = request.identity;
     let answer = match request.message {
-        Message::RequestSubmitBatchHetJob(list) => {
-            crate::het::submit(request, list, false, cluster, now)?
-        }
-        Message::RequestHetJobAllocation(list) => {
-            crate::het::submit(request, list, true, cluster, now)?
+        Message::RequestSubmitBatchHetJob(_) | Message::RequestHetJobAllocation(_) => {
+            let text = "heterogeneous jobs are not supported by this controller";
+            return Err(Refused::because(Errno::NotSupported.number(), text));
         }
         Message::RequestJobWillRun(desc) => crate::will_run::decide(request, desc, cluster, now)?,
         Message::RequestPriorityFactors(ask) => {
@@ -509,7 +499,7 @@ fn kill_jobs(
         let (found, job) =
             own_target(asker, cluster, &Target::parse(text, settings.array_size_max())?)?;
         match found {
-            Found::Job(id) | Found::Het(id) => records.push(id),
+            Found::Job(id) => records.push(id),
             Found::Tasks(array, None) => {
                 records.extend(cluster.array(array).iter().flat_map(|known| &known.records));
             }
@@ -522,17 +512,9 @@ fn kill_jobs(
     }
     let listed = |job: &&Job| kill.jobs.is_empty() || records.contains(&job.id);
     let mine = cluster.jobs().filter(listed).filter(|job| fits(kill, job));
-    let mine: Vec<&Job> = mine.filter(|job| asker.may_change(job, settings)).collect();
-    let chosen: Vec<JobId> = mine.iter().map(|job| job.id).collect();
-    for job in mine {
-        let found = match &job.het {
-            // What is done to the leader is done to all.
-            Some(het) if job.is_led() && chosen.contains(&het.leader) => continue,
-            Some(_) if !job.is_led() => Found::Het(job.id),
-            _ => Found::Job(job.id),
-        };
+    for job in mine.filter(|job| asker.may_change(job, settings)) {
         ids.push(job.id);
-        commands.push(Box::new(found.command(now, by, act()).0));
+        commands.push(Box::new(Found::Job(job.id).command(now, by, act()).0));
     }
     Ok(Answer::ProposeMany(commands, Gather::Killed(ids)))
 }
@@ -623,11 +605,7 @@ fn jobs(tables: &Tables<'_>, wanted: impl Fn(&Job) -> bool) -> Answer {
 /// A job, or everything of an array.
 fn records(tables: &Tables<'_>, id: JobId) -> Answer {
     let array = tables.cluster.array(id);
-    let ids = match (array, tables.cluster.job(id)) {
-        (Some(array), _) => array.records.iter().copied().collect(),
-        (None, Some(job)) if !job.is_led() => tables.cluster.components(job),
-        (None, _) => vec![id],
-    };
+    let ids = array.map_or_else(|| vec![id], |array| array.records.iter().copied().collect());
     let jobs = ids.iter().filter_map(|id| tables.cluster.job(*id)).map(|job| tables.job(job));
     let last_update = UnixTime(tables.now.secs());
     let (last_backfill, jobs) = (tables.last_backfill(), jobs.collect());

@@ -49,7 +49,7 @@ pub(crate) fn decide(
             Answer::Reply(allocate::info(asker, ask.job.0, &tables())?)
         }
         Message::RequestHetJobAllocInfo(ask) => {
-            Answer::Reply(crate::het::components(asker, ask.job.0, &tables())?)
+            Answer::Reply(allocate::components(asker, ask.job.0, &tables())?)
         }
         Message::RequestJobReady(ask) => Answer::Reply(allocate::ready(cluster, ask.job.0.job_id)?),
         Message::RequestJobEndTime(ask) => {

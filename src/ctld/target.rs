@@ -15,8 +15,6 @@ use crate::refused::Refused;
 pub(crate) struct Target {
     job: JobId,
     tasks: Option<TaskSet>,
-    /// The component of a heterogeneous job.
-    component: Option<u32>,
 }
 
 /// The same, looked up.
@@ -26,25 +24,21 @@ pub(crate) enum Found {
     Job(JobId),
     /// An array, or some of its tasks.
     Tasks(JobId, Option<TaskSet>),
-    /// All components of a heterogeneous job, by its leader.
-    Het(JobId),
 }
 
 impl Target {
     /// A job by its number.
     pub(crate) fn number(job: u32) -> Self {
-        Self { job: JobId(job), tasks: None, component: None }
+        Self { job: JobId(job), tasks: None }
     }
 
     /// Reads a text; tasks are numbered below `size_max`.
     pub(crate) fn parse(text: &str, size_max: u32) -> Result<Self, Refused> {
         let text = text.trim();
         let invalid = || Refused::from(Errno::InvalidJobId);
-        let number = |text: &str| text.parse::<u32>().ok();
-        if let Some((job, offset)) = text.split_once('+') {
-            let job = number(job).filter(|job| *job != 0).ok_or_else(invalid)?;
-            let component = Some(number(offset).ok_or_else(invalid)?);
-            return Ok(Self { job: JobId(job), tasks: None, component });
+        if text.contains('+') {
+            let text = format!("{text}: there are no heterogeneous jobs");
+            return Err(Refused::because(Errno::InvalidJobId.number(), text));
         }
         let (job, tasks) = match text.split_once('_') {
             None => (text, None),
@@ -55,26 +49,16 @@ impl Target {
                 (job, Some(tasks))
             }
         };
-        let job = number(job).filter(|job| *job != 0).ok_or_else(invalid)?;
-        Ok(Self { job: JobId(job), tasks, component: None })
+        let job = job.parse::<u32>().ok().filter(|job| *job != 0).ok_or_else(invalid)?;
+        Ok(Self { job: JobId(job), tasks })
     }
 
     /// Looks it up. Returns one of the jobs too: all of an array belong to the same user.
     pub(crate) fn find<'a>(&self, cluster: &'a Cluster) -> Result<(Found, &'a Job), Refused> {
         let invalid = || Refused::from(Errno::InvalidJobId);
-        if let Some(offset) = self.component {
-            let known = cluster.job(self.job).ok_or_else(invalid)?;
-            if known.het.is_none() {
-                return Err(Errno::NotHetJob.into());
-            }
-            let job = cluster.component(self.job, offset).ok_or_else(invalid)?;
-            return Ok((if offset == 0 { Found::Het(job.id) } else { Found::Job(job.id) }, job));
-        }
         let Some(array) = cluster.array(self.job) else {
             let job = cluster.job(self.job).filter(|_| self.tasks.is_none());
-            let job = job.ok_or_else(invalid)?;
-            let whole = job.het.is_some() && !job.is_led();
-            return Ok((if whole { Found::Het(job.id) } else { Found::Job(job.id) }, job));
+            return Ok((Found::Job(self.job), job.ok_or_else(invalid)?));
         };
         let first = array.records.first().and_then(|id| cluster.job(*id)).ok_or_else(invalid)?;
         Ok((Found::Tasks(self.job, self.tasks.clone()), first))
@@ -95,7 +79,6 @@ impl Found {
                 };
                 (Command::OfTasks { at, by, array, tasks, act }, then)
             }
-            (Self::Het(leader), act) => (Command::OfHet { at, by, leader, act }, Then::Code),
             (Self::Job(job), TaskAct::Update(changes)) => {
                 (Command::Update { at, job, by, changes }, Then::Code)
             }
@@ -178,7 +161,7 @@ mod tests {
         assert_eq!(named(" 7_* "), all(7));
         assert_eq!(named("7_3"), Some((7, "3".to_owned())));
         assert_eq!(named("7_[1-3,9]"), Some((7, "1-3,9".to_owned())));
-        for bad in ["", "0", "x", "7_", "7_x", "7_[2", "7+", "7+x", "-7", "7_1001", "4294967296"] {
+        for bad in ["", "0", "x", "7_", "7_x", "7_[2", "7+1", "-7", "7_1001", "4294967296"] {
             assert_eq!(named(bad).is_some(), bad == "7_[2", "{bad}");
         }
     }

@@ -45,7 +45,7 @@ pub(crate) fn answer(
 fn record_of(found: Found, cluster: &Cluster) -> Result<JobId, Refused> {
     let invalid = || Refused::from(Errno::InvalidJobId);
     let (array, tasks) = match found {
-        Found::Job(job) | Found::Het(job) => return Ok(job),
+        Found::Job(job) => return Ok(job),
         Found::Tasks(array, tasks) => (array, tasks),
     };
     let known = cluster.array(array).ok_or_else(invalid)?;

@@ -88,19 +88,6 @@ pub(crate) async fn allocated<E: Env>(
     Ok(Message::ResponseResourceAllocation(allocation))
 }
 
-/// The same for a job of several components: an entry for each.
-pub(crate) async fn allocated_together<E: Env>(
-    controller: &Controller<E>,
-    leader: JobId,
-    immediate: bool,
-) -> Result<Message, NotTaken> {
-    let answer = allocated(controller, leader, immediate).await?;
-    let Message::ResponseResourceAllocation(_) = answer else { return Ok(answer) };
-    let all =
-        controller.with_tables(|tables| Some(tables.allocations(tables.cluster.job(leader)?)));
-    Ok(all.map_or_else(flurm_ctld::not_now, Message::ResponseHetJobAllocation))
-}
-
 /// Waits until a job has started or has been told why not, but no longer than a client would like.
 async fn planner_has_looked<E: Env>(controller: &Controller<E>, job: JobId) {
     let clock = controller.env().clock();
@@ -279,16 +266,12 @@ pub(crate) async fn tell<E: Env>(
 ) -> Result<(), String> {
     let found = current(controller, term, job, attempt, |tables, job| {
         let client = tables.cluster.steps_of(job.id)?.client.clone()?;
-        let told = match job.het {
-            Some(_) => Message::ResponseHetJobAllocation(tables.allocations(job)),
-            None => Message::ResponseResourceAllocation(Box::new(tables.allocation(job))),
-        };
-        Some((client, told))
+        Some((client, Box::new(tables.allocation(job))))
     })?;
-    if let Some((client, told)) = found.flatten() {
+    if let Some((client, allocation)) = found.flatten() {
         let AllocClient { host, allocation_port, message_port, release } = &client;
         let (port, message) = match news {
-            News::Allocated => (*allocation_port, told),
+            News::Allocated => (*allocation_port, Message::ResponseResourceAllocation(allocation)),
             News::Over => {
                 let over = StepId::job(job.0).with_sluid(attempt.0);
                 (*message_port, Message::SrunJobComplete(over))

@@ -145,9 +145,6 @@ async fn answer_of<E: Env>(
         (Then::Allocated { immediate }, Reply::Submitted { job, .. }) => {
             allocations::allocated(controller, *job, *immediate).await
         }
-        (Then::HetAllocated { immediate }, Reply::Submitted { job, .. }) => {
-            allocations::allocated_together(controller, *job, *immediate).await
-        }
         (Then::StepCreated { release }, Reply::StepCreated { job, step }) => {
             Ok(allocations::step_created(controller, *job, *step, *release).await)
         }
@@ -266,11 +263,10 @@ fn audit_refusal(asker: Identity, message: &Message, reply: &Message) {
 /// A submission that no idle cluster could run is refused at once, as Slurm does. A repetition of one
 /// that was accepted is not judged again.
 fn refused_as_impossible<E: Env>(controller: &Controller<E>, command: &Command) -> Option<Message> {
-    let (at, key, specs): (_, _, &[flurm_model::JobSpec]) = match command {
+    let (at, key, spec) = match command {
         Command::Submit { at, key, spec, .. } | Command::Allocate { at, key, spec, .. } => {
-            (at, key, std::slice::from_ref(&**spec))
+            (at, key, spec)
         }
-        Command::SubmitHet { at, key, specs, .. } => (at, key, specs),
         _ => return None,
     };
     let replica = controller.replica();
@@ -278,8 +274,7 @@ fn refused_as_impossible<E: Env>(controller: &Controller<E>, command: &Command) 
     if key.is_some_and(|key| cluster.submitted(&key).is_some()) {
         return None;
     }
-    let refusal = specs.iter().find_map(|spec| impossible(cluster, spec, *at));
-    refusal.map(|refusal| Refused::from(refusal).message())
+    impossible(cluster, spec, *at).map(|refusal| Refused::from(refusal).message())
 }
 
 /// Why a job could never start, whatever ends.

@@ -233,10 +233,6 @@ async fn user_of<E: Env>(
         Message::RequestSubmitBatchJob(desc)
         | Message::RequestResourceAllocation(desc)
         | Message::RequestJobWillRun(desc) => desc,
-        // All components are for the same user.
-        Message::RequestSubmitBatchHetJob(list) | Message::RequestHetJobAllocation(list) => {
-            list.components.first()?
-        }
         _ => return None,
     };
     let uid = flurm_ctld::owner_uid(desc, sender.identity.uid);

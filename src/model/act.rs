@@ -17,11 +17,6 @@ const KILL_STEPS_ONLY: u16 = 1 << 2;
 /// How many undelivered signals a job keeps; more are refused.
 pub(crate) const SIGNALS_MAX: usize = 16;
 
-/// Whether a signal is for everything of a job.
-pub(crate) fn is_whole(flags: u16) -> bool {
-    flags & (KILL_STEPS_ONLY | KILL_JOB_BATCH) == 0
-}
-
 impl Cluster {
     pub(crate) fn kill(
         &mut self,
@@ -34,10 +29,8 @@ impl Cluster {
     ) -> Outcome {
         let job = self.find_job(id)?;
         let kills = signal == SIGKILL;
-        let whole = is_whole(flags);
+        let whole = flags & (KILL_STEPS_ONLY | KILL_JOB_BATCH) == 0;
         match job.base {
-            // What waits does so as a whole.
-            JobBase::Pending if job.is_led() => Err(Refusal::from(Errno::NotWholeHetJob)),
             JobBase::Pending if kills => {
                 self.change_job(at, id, |job, _| job.ended_by = Some(by.uid));
                 Ok(self.cancel_pending(at, id, JobBase::Cancelled, events))
@@ -80,7 +73,6 @@ impl Cluster {
         });
         events.push(Event::JobChanged(id));
         self.settle_end(at, id, events);
-        self.cancel_companions(at, id, events);
         Reply::Done
     }
 
@@ -205,9 +197,6 @@ impl Cluster {
         if !placed || job.spec.requeue != Some(true) {
             return Err(Refusal::from(Errno::Disabled));
         }
-        if job.is_led() {
-            return Err(Refusal::from(Errno::NotHetJobLeader));
-        }
         if !job.is_batch() {
             return Err(Refusal::from(Errno::BatchOnly));
         }
@@ -222,7 +211,7 @@ fn is_due(job: &Job, at: Time) -> bool {
     job.warning_due().is_some_and(|due| due <= at)
 }
 
-pub(crate) fn mark_requeue_hold(job: &mut Job, flags: RequeueFlags) {
+fn mark_requeue_hold(job: &mut Job, flags: RequeueFlags) {
     let text = if flags.hold {
         "job requeued in held state"
     } else {

@@ -106,10 +106,6 @@ impl Cluster {
             | Command::DeleteReservation { .. }
             | Command::ReservationOver { .. }
             | Command::Top { .. } => self.dispatch_operators(command, events),
-            Command::SubmitHet { at, key, by, specs, client } => {
-                self.submit_het(*at, *key, *by, specs, client.as_deref(), events)
-            }
-            Command::OfHet { at, by, leader, act } => self.of_het(*at, *by, *leader, act, events),
             Command::Warn { at, job, attempt } => Ok(self.warn(*at, *job, *attempt, events)),
             Command::OfTasks { at, by, array, tasks, act } => {
                 self.of_tasks(*at, *by, *array, tasks.as_ref(), act, events)
@@ -120,9 +116,6 @@ impl Cluster {
     /// Commands about suspended jobs, the queue and reservations.
     fn dispatch_operators(&mut self, command: &Command, events: &mut Events) -> Outcome {
         match command {
-            Command::Suspend { job, .. } if self.jobs.get(job).is_some_and(Job::is_led) => {
-                Err(Refusal::from(Errno::NotWholeHetJob))
-            }
             Command::Suspend { at, job, by: _, resume } => self.suspend(*at, *job, *resume, events),
             Command::SuspensionTold { at, job, attempt, node, sequence } => {
                 Ok(self.suspension_told(*at, *job, *attempt, node, *sequence, events))

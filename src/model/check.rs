@@ -76,13 +76,6 @@ impl Cluster {
         if let (Some(start), Some(end)) = (job.start, job.end) {
             ensure(start <= end, || String::from("ended before it started"))?;
         }
-        if let Some(het) = &job.het {
-            let others = het.members.iter().filter_map(|id| self.jobs.get(id));
-            let waits = |other: &Job| other.base == JobBase::Pending;
-            let alike = others.into_iter().all(|other| waits(other) == waits(job));
-            let apart = flurm_base::planted::is("starts_components_apart");
-            ensure(alike || apart, || String::from("a component is apart from the others"))?;
-        }
         check_shares(job, runs)
     }
 }

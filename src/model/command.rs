@@ -618,30 +618,6 @@ pub enum Command {
         /// Which.
         name: String,
     },
-    /// A heterogeneous job is submitted, or asked for by a client that waits.
-    SubmitHet {
-        /// When.
-        at: Time,
-        /// Ties retries together.
-        key: Option<RequestKey>,
-        /// Who submits.
-        by: Actor,
-        /// What, component by component; only the first may have a batch script.
-        specs: Vec<JobSpec>,
-        /// Where a client that waits listens.
-        client: Option<Box<AllocClient>>,
-    },
-    /// All components of a heterogeneous job are changed, requeued, signalled or suspended.
-    OfHet {
-        /// When.
-        at: Time,
-        /// By whom.
-        by: Actor,
-        /// The first component.
-        leader: JobId,
-        /// What.
-        act: TaskAct,
-    },
 }
 
 /// What is done to tasks of an array.

@@ -93,17 +93,6 @@ fn suspensions(at: Time, job: JobId, attempt: AttemptId) -> Vec<(&'static str, C
         ..crate::Reservation::default()
     });
     vec![
-        (
-            "submit_het",
-            Command::SubmitHet {
-                at,
-                key: None,
-                by,
-                specs: vec![spec(), spec()],
-                client: Some(Box::new(client())),
-            },
-        ),
-        ("of_het", Command::OfHet { at, by, leader: job, act: act.clone() }),
         ("put_reservation", Command::PutReservation { at, by, create: true, reservation }),
         ("delete_reservation", Command::DeleteReservation { at, by, name: "maint".into() }),
         ("reservation_over", Command::ReservationOver { at, name: "maint".into() }),

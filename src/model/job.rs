@@ -293,9 +293,6 @@ pub struct Job {
     /// Licences that the current attempt was given; kept after the end to be shown.
     #[serde(deserialize_with = "crate::codec::since::<8, _, _>")]
     pub licenses: Vec<(String, u32)>,
-    /// Its place among the components of a heterogeneous job.
-    #[serde(deserialize_with = "crate::codec::since::<11, _, _>")]
-    pub het: Option<crate::Het>,
 }
 
 impl Job {

@@ -21,7 +21,6 @@ mod dependency;
 mod dependents;
 mod fairshare;
 mod gres;
-mod het;
 mod index;
 mod job;
 mod license;
@@ -68,7 +67,6 @@ pub use gres::{
     GresFault, GresHeld, GresPart, GresTake, GresUse, GresUses, GresWish, found_counts, held_of,
     list_found,
 };
-pub use het::{COMPONENTS_MAX, Het};
 pub use job::{
     Allocation, EndCause, Hold, Job, JobBase, JobFlags, Launch, Share, ShareState, SignalRequest,
 };
@@ -100,8 +98,6 @@ mod association_tests;
 mod dependency_tests;
 #[cfg(test)]
 mod format_tests;
-#[cfg(test)]
-mod het_tests;
 #[cfg(test)]
 mod job_tests;
 #[cfg(test)]

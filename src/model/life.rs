@@ -79,7 +79,6 @@ impl Cluster {
         events.push(Event::JobEnding(id, attempt));
         self.touch_nodes_of(at, id, events);
         self.settle_end(at, id, events);
-        self.end_companions(at, id, events);
     }
 
     /// Ends the attempt and queues the job again once its nodes have confirmed.
@@ -211,7 +210,7 @@ impl Cluster {
     /// The batch script could not be run: another try elsewhere, a hold, or the end.
     fn fail_launch(&mut self, at: Time, id: JobId, errno: u32, status: u32, events: &mut Events) {
         let job = &self.jobs[&id];
-        if !self.may_run_again(job) {
+        if job.spec.requeue != Some(true) || !job.is_batch() {
             let mut ending = Ending::new(JobBase::Failed, EndCause::Killed, Reason::Launch);
             ending.exit_status = if status == 0 { 1 << 8 } else { status };
             self.end_attempt(at, id, ending, events);
@@ -406,7 +405,7 @@ impl Cluster {
             events.push(Event::JobChanged(id));
             return;
         }
-        let again = self.may_run_again(job);
+        let again = job.is_batch() && job.spec.requeue == Some(true);
         self.change_job(at, id, |job, _| job.failed_node = Some(node.clone()));
         if again {
             flurm_base::sometimes!("a job was requeued because its node failed");

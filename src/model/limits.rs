@@ -97,7 +97,7 @@ struct Under {
 }
 
 /// Who runs how much, as limits see it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Ledger<'a> {
     cluster: &'a Cluster,
     now: Time,

@@ -140,12 +140,6 @@ errnos! {
     AccountingPolicy = 2050,
     /// ESLURM_INVALID_GRES
     InvalidGres = 2072,
-    /// ESLURM_NOT_HET_JOB
-    NotHetJob = 2106,
-    /// ESLURM_NOT_HET_JOB_LEADER
-    NotHetJobLeader = 2107,
-    /// ESLURM_NOT_WHOLE_HET_JOB
-    NotWholeHetJob = 2108,
 }
 
 /// Why a request is refused: goes back to the user in the reply.

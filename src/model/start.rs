@@ -20,20 +20,7 @@ impl Cluster {
     ) -> Reply {
         let mut started = Vec::new();
         let mut refused = Vec::new();
-        let mut rest = starts;
-        while let Some(start) = rest.first() {
-            let (group, later) = rest.split_at(self.starts_together(rest));
-            rest = later;
-            if self.jobs.get(&start.job).is_some_and(|job| job.het.is_some()) {
-                match self.start_all(at, group, events) {
-                    Ok(()) => started.extend(group.iter().map(|start| start.job)),
-                    Err(refusal) => {
-                        self.starts_refused = self.starts_refused.saturating_add(1);
-                        refused.push(refusal);
-                    }
-                }
-                continue;
-            }
+        for start in starts {
             match self.check_start(at, start) {
                 Ok(()) => match self.take_task(at, start, events) {
                     Ok(start) => {
@@ -68,7 +55,7 @@ impl Cluster {
         events.push(Event::JobChanged(id));
     }
 
-    pub(crate) fn check_start(&self, at: Time, start: &Start) -> Result<(), StartRefusal> {
+    fn check_start(&self, at: Time, start: &Start) -> Result<(), StartRefusal> {
         let job = self.jobs.get(&start.job).ok_or(StartRefusal::NotPending)?;
         let held = job.hold != Hold::None && !flurm_base::planted::is("model_starts_held_jobs");
         let waits = job.is_startable() && job.attempt == start.attempt && !held;
@@ -206,7 +193,7 @@ impl Cluster {
     }
 
     /// Gives a job its resources. Validated before.
-    pub(crate) fn start(&mut self, at: Time, start: &Start, events: &mut Events) {
+    fn start(&mut self, at: Time, start: &Start, events: &mut Events) {
         let conf = &self.partitions[&start.partition].conf;
         let (time_max, closed) = (conf.time_max, keeps_others_off(&self.jobs[&start.job], conf));
         let shares: Vec<Share> =

@@ -62,38 +62,17 @@ impl Cluster {
         Ok(spec)
     }
 
-    /// What a component of a heterogeneous job becomes, where it may start, and what it waits for.
-    pub(crate) fn settle_component(
-        &self,
-        at: Time,
-        spec: &JobSpec,
-    ) -> Result<(JobSpec, Vec<PartitionName>, Option<crate::Dependencies>), Refusal> {
-        if spec.array.is_some() {
-            return Err(Refusal::from(Errno::InvalidArray));
-        }
-        let partitions = self.partitions_for(spec)?;
-        let spec = self.settle(at, spec, &partitions)?;
-        let depends =
-            self.read_dependencies(None, spec.requests.dependency.as_deref().unwrap_or(""))?;
-        Ok((spec, partitions, depends))
-    }
-
     fn check_job_count(&self, spec: &JobSpec) -> Result<(), Refusal> {
         let tasks = spec.array.as_ref().map_or(1, |array| u64::from(array.tasks.count()));
-        self.check_room_for_jobs(tasks)
-    }
-
-    /// Whether the cluster may keep so many more jobs.
-    pub(crate) fn check_room_for_jobs(&self, more: u64) -> Result<(), Refusal> {
         let most = u64::from(self.settings.job_count_max);
-        if self.index.jobs_with_tasks.saturating_add(more) > most {
+        if self.index.jobs_with_tasks + tasks > most {
             let text = format!("the cluster keeps {} jobs at most", self.settings.job_count_max);
             return Err(Refusal::new(Errno::MaxJobCount, text));
         }
         Ok(())
     }
 
-    pub(crate) fn new_job(
+    fn new_job(
         &mut self,
         at: Time,
         id: JobId,
@@ -152,7 +131,6 @@ impl Cluster {
             depends: None,
             suspension: None,
             licenses: Vec::new(),
-            het: None,
             array: spec.array.as_ref().map(|array| JobArray::new(id, array)),
             spec: Arc::new(spec),
         }
@@ -311,7 +289,7 @@ impl Cluster {
         Err(Refusal::new(Errno::MaxJobCount, "no job number is free"))
     }
 
-    pub(crate) fn remember(&mut self, key: RequestKey, accepted: Accepted) {
+    fn remember(&mut self, key: RequestKey, accepted: Accepted) {
         self.index.requests_by_age.insert((accepted.at, key));
         self.requests.insert(key, accepted);
         while self.requests.len() > REQUESTS_MAX {

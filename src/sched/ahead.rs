@@ -20,7 +20,7 @@ const NOBODY: User = (u32::MAX, false);
 
 /// What a pass learnt of a demand in a partition. Room only shrinks while a pass goes on, except
 /// where a booking is given back.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Learnt {
     /// A job so long, or longer, has no room now.
     hopeless: Option<Span>,
@@ -39,12 +39,9 @@ pub(crate) struct Wish<'a, 'd> {
     pub(crate) length: Span,
     /// Tasks of an array; 1 for a job.
     pub(crate) tasks: u32,
-    /// No earlier than this: the components of a heterogeneous job wait for each other.
-    pub(crate) from: Time,
 }
 
 /// The future, as far as it is given away.
-#[derive(Clone)]
 pub(crate) struct Ahead<'a> {
     snapshot: &'a Snapshot,
     /// Made when the first job finds no room; what was started before is kept for it.
@@ -123,12 +120,7 @@ impl<'a> Ahead<'a> {
         }
     }
 
-    /// When a job is planned to start.
-    pub(crate) fn start_of(&self, job: JobId) -> Option<Time> {
-        self.bookings.get(&job)?.first().map(|booking| booking.from)
-    }
-
-    pub(crate) fn give_back(&mut self, job: JobId) {
+    fn give_back(&mut self, job: JobId) {
         let Some(bookings) = self.bookings.get_mut(&job) else { return };
         let (booking, timeline) = (bookings.pop(), self.timeline.as_mut());
         if bookings.is_empty() {
@@ -195,9 +187,6 @@ impl<'a> Ahead<'a> {
     ) -> Option<(Time, Placed)> {
         let Wish { partition, demand, length, .. } = *wish;
         let now = self.snapshot.now;
-        if wish.from > now {
-            return self.timeline().earliest(demand, usable, length, wish.from, gate);
-        }
         if !gate.is_open() {
             return self.timeline().earliest(demand, usable, length, now, gate);
         }

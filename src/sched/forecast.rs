@@ -87,7 +87,6 @@ fn view_of(spec: &JobSpec, partitions: &[PartitionName], now: Time) -> JobView {
         depends: None,
         tasks: 1,
         tasks_startable: 1,
-        het: None,
     }
 }
 

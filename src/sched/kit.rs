@@ -79,7 +79,6 @@ pub(crate) fn add_job(
         depends: None,
         tasks: 1,
         tasks_startable: 1,
-        het: None,
         id: JobId(number),
         attempt: AttemptId(u64::from(number)),
         spec: Arc::new(JobSpec::default()),

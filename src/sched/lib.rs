@@ -8,7 +8,6 @@ mod ahead;
 mod demand;
 mod forecast;
 mod gate;
-mod het;
 mod license;
 mod place;
 mod plan;
@@ -26,8 +25,6 @@ pub use snapshot::{JobView, Leave, NodeView, PartitionView, Snapshot};
 mod backfill_tests;
 #[cfg(test)]
 mod gres_tests;
-#[cfg(test)]
-mod het_tests;
 #[cfg(test)]
 mod kit;
 #[cfg(test)]

@@ -90,11 +90,7 @@ pub fn plan_within(snapshot: &Snapshot, ledger: Option<Ledger<'_>>) -> Plan {
             pass.is_cut = true;
             break;
         }
-        if job.het.is_some() && !flurm_base::planted::is("starts_components_apart") {
-            pass.consider_together(job);
-        } else {
-            pass.consider(job, partition);
-        }
+        pass.consider(job, partition);
     }
     pass.finish()
 }
@@ -186,7 +182,7 @@ fn within<'n>(nodes: &[NodeView], bounds: &NodeBounds, some: &'n [usize]) -> Cow
 const CANDIDATES_REFRESH: usize = 16;
 
 /// Nodes that are worth a look, and for how long that list is good.
-pub(crate) struct Candidates {
+struct Candidates {
     nodes: Vec<usize>,
     made_at: usize,
     lasts: usize,
@@ -209,33 +205,29 @@ fn is_closed(snapshot: &Snapshot) -> bool {
 const MINUTES_MAX: u32 = 365 * 24 * 60;
 
 /// What a pass knows so far.
-pub(crate) struct Pass<'a> {
-    pub(crate) snapshot: &'a Snapshot,
-    pub(crate) nodes: Vec<NodeView>,
-    pub(crate) licenses: crate::Licenses,
-    pub(crate) ledger: Option<Ledger<'a>>,
+struct Pass<'a> {
+    snapshot: &'a Snapshot,
+    nodes: Vec<NodeView>,
+    licenses: crate::Licenses,
+    ledger: Option<Ledger<'a>>,
     /// Users decide about nodes.
     is_closed: bool,
     /// The same nodes with nothing on them.
     vacant: Vec<NodeView>,
     /// How many tasks of each job start; a job is one.
-    pub(crate) started: BTreeMap<JobId, u32>,
-    pub(crate) blocked: BTreeSet<&'a str>,
+    started: BTreeMap<JobId, u32>,
+    blocked: BTreeSet<&'a str>,
     reserved: BTreeSet<usize>,
-    pub(crate) candidates: BTreeMap<&'a str, Candidates>,
+    candidates: BTreeMap<&'a str, Candidates>,
     /// How many times a node became full in this pass.
-    pub(crate) filled: usize,
-    pub(crate) starts: Vec<Start>,
+    filled: usize,
+    starts: Vec<Start>,
     /// The rest of the queue was not looked at.
-    pub(crate) is_cut: bool,
-    pub(crate) reasons: BTreeMap<JobId, (Reason, String)>,
+    is_cut: bool,
+    reasons: BTreeMap<JobId, (Reason, String)>,
     usable: BTreeMap<&'a str, Rc<Vec<usize>>>,
     /// What is planned ahead; `None` without backfill.
-    pub(crate) ahead: Option<Ahead<'a>>,
-    /// Starts are planned for then or later.
-    pub(crate) planned_from: Time,
-    /// Heterogeneous jobs that were looked at, by their leaders.
-    pub(crate) together: BTreeSet<JobId>,
+    ahead: Option<Ahead<'a>>,
 }
 
 impl<'a> Pass<'a> {
@@ -259,8 +251,6 @@ impl<'a> Pass<'a> {
             reasons: BTreeMap::new(),
             usable: BTreeMap::new(),
             ahead: (snapshot.planned_max > 0).then(|| Ahead::new(snapshot)),
-            planned_from: snapshot.now,
-            together: BTreeSet::new(),
         }
     }
 
@@ -336,7 +326,7 @@ impl<'a> Pass<'a> {
     }
 
     /// What a job needs, wish by wish.
-    pub(crate) fn demands(&self, job: &JobView, partition: &PartitionView) -> Vec<Demand> {
+    fn demands(&self, job: &JobView, partition: &PartitionView) -> Vec<Demand> {
         let demands = Demand::of(&job.spec, &partition.conf, self.snapshot.select);
         match self.is_closed {
             true => demands.into_iter().map(|demand| demand.of_user(job.spec.uid)).collect(),
@@ -377,11 +367,7 @@ impl<'a> Pass<'a> {
     }
 
     /// What reservations leave to a job that starts now.
-    pub(crate) fn bounds(
-        &self,
-        job: &'a JobView,
-        partition: &PartitionView,
-    ) -> Result<NodeBounds, Reason> {
+    fn bounds(&self, job: &'a JobView, partition: &PartitionView) -> Result<NodeBounds, Reason> {
         self.gate(job, partition).bounds(self.snapshot.now)
     }
 
@@ -394,7 +380,7 @@ impl<'a> Pass<'a> {
     }
 
     /// A place for a job that starts now, wish by wish.
-    pub(crate) fn place_now(
+    fn place_now(
         &mut self,
         partition: &'a PartitionView,
         demands: &[Demand],
@@ -415,7 +401,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Gives a job without room the earliest interval that has room for it.
-    pub(crate) fn plan_ahead(
+    fn plan_ahead(
         &mut self,
         job: &'a JobView,
         partition: &'a PartitionView,
@@ -426,8 +412,7 @@ impl<'a> Pass<'a> {
     ) {
         let name = partition.conf.name.as_str();
         let usable = self.usable(partition);
-        let from = self.planned_from;
-        let wish = Wish { job: job.id, partition: name, demand, length, tasks, from };
+        let wish = Wish { job: job.id, partition: name, demand, length, tasks };
         let gate = self.gate(job, partition);
         let ahead = self.ahead.as_mut().expect("this is asked with backfill only");
         let planned = ahead.plan(&wish, &gate, &usable);
@@ -475,7 +460,7 @@ impl<'a> Pass<'a> {
     }
 
     /// What keeps a job back that has nothing to do with room.
-    pub(crate) fn waits_for(&self, job: &JobView, partition: &PartitionView) -> Option<Reason> {
+    fn waits_for(&self, job: &JobView, partition: &PartitionView) -> Option<Reason> {
         let conf = &partition.conf;
         match job.hold {
             Hold::None => {}
@@ -506,7 +491,7 @@ impl<'a> Pass<'a> {
     }
 
     /// The limit of an account or a quality of service that keeps a job with these resources back.
-    pub(crate) fn limited(
+    fn limited(
         &self,
         job: &JobView,
         partition: &PartitionView,
@@ -516,13 +501,7 @@ impl<'a> Pass<'a> {
         ledger.refuses(&job.spec, &partition.conf.name, amounts, job.time_limit)
     }
 
-    pub(crate) fn start(
-        &mut self,
-        job: &JobView,
-        partition: &PartitionView,
-        placed: Placed,
-        length: Span,
-    ) {
+    fn start(&mut self, job: &JobView, partition: &PartitionView, placed: Placed, length: Span) {
         if let Some(ledger) = &mut self.ledger {
             let amounts = Amounts::placed(placed.iter().map(|(_, part)| part));
             ledger.start(&job.spec, &partition.conf.name, amounts, job.time_limit);
@@ -555,7 +534,7 @@ impl<'a> Pass<'a> {
     }
 
     /// A job without room: does it wait for other jobs, or for nodes to return to service?
-    pub(crate) fn find_blocked(
+    fn find_blocked(
         &mut self,
         job: &JobView,
         partition: &'a PartitionView,
@@ -627,7 +606,7 @@ impl<'a> Pass<'a> {
     }
 
     /// The first reason counts: a job in several partitions is explained by the best of them.
-    pub(crate) fn explain(&mut self, job: &JobView, reason: Reason, text: String) {
+    fn explain(&mut self, job: &JobView, reason: Reason, text: String) {
         self.reasons.entry(job.id).or_insert((reason, text));
     }
 

@@ -152,8 +152,6 @@ pub struct JobView {
     pub tasks: u32,
     /// How many of them may start: fewer where the array's own limit says so.
     pub tasks_startable: u32,
-    /// Its place in a heterogeneous job: it starts with all of that or not at all.
-    pub het: Option<flurm_model::Het>,
 }
 
 /// A part of a node that a running job gives back at its limit, if not earlier.
@@ -350,6 +348,5 @@ fn job_view(cluster: &Cluster, weigher: &Weigher<'_>, job: &Job, now: Time) -> J
         depends: job.dependency_reason(now),
         tasks: job.tasks_waiting().max(1),
         tasks_startable: cluster.startable_tasks(job),
-        het: job.het.clone(),
     }
 }

@@ -40,7 +40,6 @@ pub(crate) struct Booking {
 }
 
 /// What is taken when.
-#[derive(Clone)]
 pub(crate) struct Timeline {
     now: Time,
     profiles: Vec<Profile>,
@@ -129,16 +128,12 @@ impl Timeline {
         Booking { from, until, placed }
     }
 
-    /// Gives a booking back. Who was to come keeps counting as a tenant where it began now.
+    /// Gives a booking of the future back.
     pub(crate) fn unbook(&mut self, booking: &Booking) {
         for (at, placement) in &booking.placed {
             let part = part_of(&self.window[*at], placement);
             self.profiles[*at].give(booking.from, booking.until, part);
-            if booking.from > self.now {
-                self.booked[*at] -= 1;
-            } else {
-                show(&mut self.window[*at], self.profiles[*at].over(self.now, self.now));
-            }
+            self.booked[*at] -= 1;
         }
     }
 

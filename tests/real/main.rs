@@ -16,7 +16,6 @@ mod ecosystem;
 mod environment;
 mod failover;
 mod gres;
-mod het;
 mod hostile;
 mod interactive;
 mod keys;

@@ -95,6 +95,18 @@ fn what_is_not_served_is_refused() {
         }
     }
     assert!(asked > 30, "only {asked} refusals were tried");
+    for release in Release::ALL {
+        let client = alice(&cluster).release(release);
+        for (program, options) in [("sbatch", ["-n1", ":", "-n1"]), ("salloc", ["-n1", ":", "-n1"])]
+        {
+            let options = [&options[..], &["--wrap=exit 0"]].concat();
+            let options = if program == "sbatch" { &options[..] } else { &options[..3] };
+            let ran = client.run(program, options);
+            let words = "Requested operation not supported on this system";
+            assert!(ran.status != 0, "{release:?} {program} {}", ran.out);
+            assert!(ran.err.contains(words), "{release:?} {program}: {}", ran.err);
+        }
+    }
     let queue = alice(&cluster).run("squeue", &["-h"]).ok();
     assert!(queue.is_empty(), "{queue}");
     cluster.assert_healthy();

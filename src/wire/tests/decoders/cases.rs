@@ -72,7 +72,8 @@ impl Answer {
     }
 }
 
-const fn case(
+/// A case of what controllers reply, in every release.
+pub(crate) const fn case(
     name: &'static str,
     asks: u16,
     sample: fn(&mut Gen) -> Message,

@@ -3,18 +3,8 @@
 use flurm_wire::messages as m;
 use flurm_wire::{Gen, Message, Release, Wire, names};
 
-use crate::cases::{Case, Sample, pick};
+use crate::cases::{Case, case, pick};
 use crate::shown::Form;
-
-const fn case(
-    name: &'static str,
-    asks: u16,
-    sample: fn(&mut Gen) -> Message,
-    command: &'static [&'static str],
-    form: Form,
-) -> Case {
-    Case::new(name, asks, Sample::Controller(sample), command, form)
-}
 
 /// Everything is well with a job: `READY_NODE_STATE`, `READY_JOB_STATE` and `READY_PROLOG_STATE`.
 const READY: u32 = 7;

@@ -5,18 +5,8 @@ use flurm_wire::messages as m;
 use flurm_wire::records as r;
 use flurm_wire::{Bits, Gen, Message, Release, StepId, Wire, names};
 
-use crate::cases::{self, Case, Sample};
+use crate::cases::{self, Case, case};
 use crate::shown::Form;
-
-const fn case(
-    name: &'static str,
-    asks: u16,
-    sample: fn(&mut Gen) -> Message,
-    command: &'static [&'static str],
-    form: Form,
-) -> Case {
-    Case::new(name, asks, Sample::Controller(sample), command, form)
-}
 
 /// All of them.
 pub(crate) const CASES: &[Case] = &[

@@ -5,18 +5,8 @@ use flurm_wire::dbd as d;
 use flurm_wire::messages as m;
 use flurm_wire::{DbdMessage, Gen, Message, NO_VAL, Release, Wire, names};
 
-use crate::cases::{CLIENT, Case, Sample, pick};
+use crate::cases::{CLIENT, Case, Sample, case, pick};
 use crate::shown::Form;
-
-const fn case(
-    name: &'static str,
-    asks: u16,
-    sample: fn(&mut Gen) -> Message,
-    command: &'static [&'static str],
-    form: Form,
-) -> Case {
-    Case::new(name, asks, Sample::Controller(sample), command, form)
-}
 
 /// A crontab of one line, given on standard input. Debian's 22.05 has no such client.
 const SCRONTAB: &[&str] = &["sh", "-c", "echo '0 1 * * * true' | scrontab -"];

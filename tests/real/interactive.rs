@@ -16,8 +16,12 @@ fn terminal(client: &Client, line: &str) -> Command {
     let words = [inner.get_program()].into_iter().chain(inner.get_args());
     let quoted = words.map(|word| format!("'{}'", word.to_string_lossy().replace('\'', "'\\''")));
     let quoted: Vec<String> = quoted.collect();
+    // In place of the shell that `script` starts, which may be any of the caller's: behind a shell
+    // that stays, `timeout` would move the client out of the terminal's foreground group, and the
+    // client would be stopped as soon as it set the terminal.
+    let line = format!("exec {}", quoted.join(" "));
     let mut command = Command::new("script");
-    command.args(["--quiet", "--return", "--command", &quoted.join(" "), "/dev/null"]);
+    command.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env("SHELL", "/bin/sh");
     command.current_dir(inner.get_current_dir().expect("clients run in a folder"));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command

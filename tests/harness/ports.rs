@@ -55,6 +55,7 @@ fn held(port: u16) -> Option<TcpListener> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::eventually;
 
     #[test]
     fn two_holders_never_share_a_port() {
@@ -63,8 +64,14 @@ mod tests {
         let two = hold(range.clone(), 3);
         assert!(two.first >= one.first + 3);
         drop(one);
-        let again = hold(range, 3);
-        assert!(again.first + 3 <= two.first);
+        // A process that another test is about to start has the listeners too, until it runs its
+        // program: for a moment nobody may have the numbers.
+        eventually("numbers that were let go are free again", || {
+            let again = hold(range.clone(), 3);
+            assert!(again.first + 3 <= two.first || again.first >= two.first + 3);
+            let lowest = again.first;
+            if lowest < two.first { Ok(()) } else { Err(format!("the lowest is {lowest}")) }
+        });
     }
 
     #[test]

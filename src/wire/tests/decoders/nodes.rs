@@ -106,10 +106,10 @@ pub(crate) fn known_jobs() -> Message {
     Message::ResponseJobInfo(r::JobInfoMsg { jobs: vec![job], ..Default::default() })
 }
 
-/// The only step, on the only node.
-pub(crate) fn known_steps(version: u16) -> Message {
+/// The step asked about, on the only node.
+pub(crate) fn known_steps(version: u16, step_id: StepId) -> Message {
     let step = r::StepInfo {
-        step_id: StepId::step(1, 2),
+        step_id,
         nodes: Some("n1".to_owned()),
         start_protocol_ver: version,
         state: 1,

@@ -5,13 +5,16 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flurm_wire::frame::{self, LENGTH_BYTES};
+use flurm_wire::frame::{self, Frame, LENGTH_BYTES};
 use flurm_wire::messages::{ReturnCode, SrunTimeout};
 use flurm_wire::persist::{self, PersistRc};
-use flurm_wire::{AuthBlock, DbdMessage, Header, Message, Release, StepId, UnixTime, names};
+use flurm_wire::{
+    AuthBlock, DbdMessage, Header, Message, NO_VAL, Release, StepId, UnixTime, names,
+};
 
 use crate::accounting;
 use crate::cases::Answer;
+use crate::errands;
 use crate::nodes;
 
 /// Longest wait for the rest of a request.
@@ -77,7 +80,7 @@ fn answer(mut stream: TcpStream, replies: &Replies) -> io::Result<()> {
         Answer::Controller(message) if *kind == asked => Some(message.clone()),
         _ => None,
     });
-    let message = found.unwrap_or_else(|| fallback(asked, request.header.release));
+    let message = found.unwrap_or_else(|| fallback(&request));
     stream.write_all(&reply(request.header.release, &message))
 }
 
@@ -103,7 +106,8 @@ fn converse(mut stream: TcpStream, release: Release, replies: &Replies) -> io::R
 }
 
 /// What is true of a cluster that has nothing.
-fn fallback(asked: u16, release: Release) -> Message {
+fn fallback(request: &Frame<'_>) -> Message {
+    let Header { msg_type: asked, release, .. } = request.header;
     let default = |kind: u16| {
         let entry = Message::REGISTERED.iter().find(|entry| entry.msg_type == kind);
         entry.expect("only registered answers are named").default()
@@ -114,7 +118,10 @@ fn fallback(asked: u16, release: Release) -> Message {
         names::REQUEST_STEP_LAYOUT => nodes::known_layout(release.version()),
         names::REQUEST_JOB_INFO => default(names::RESPONSE_JOB_INFO),
         names::REQUEST_JOB_INFO_SINGLE => nodes::known_jobs(),
-        names::REQUEST_JOB_STEP_INFO => nodes::known_steps(release.version()),
+        names::REQUEST_JOB_STEP_INFO => nodes::known_steps(release.version(), asked_step(request)),
+        names::REQUEST_JOB_READY => {
+            Message::ResponseJobReady(ReturnCode { return_code: errands::READY })
+        }
         names::REQUEST_JOB_END_TIME => Message::SrunTimeout(SrunTimeout {
             step_id: StepId::step(1, 0),
             timeout: UnixTime(END_S),
@@ -123,6 +130,14 @@ fn fallback(asked: u16, release: Release) -> Message {
         names::REQUEST_FED_INFO => default(names::RESPONSE_FED_INFO),
         names::REQUEST_RESERVATION_INFO => default(names::RESPONSE_RESERVATION_INFO),
         _ => Message::ResponseSlurmRc(ReturnCode { return_code: 0 }),
+    }
+}
+
+/// The step that a client wants to know about, if it names one.
+fn asked_step(request: &Frame<'_>) -> StepId {
+    match request.message() {
+        Ok(Message::RequestJobStepInfo(query)) if query.step_id.step_id != NO_VAL => query.step_id,
+        _ => StepId::step(1, 2),
     }
 }
 

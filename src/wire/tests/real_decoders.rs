@@ -7,7 +7,7 @@
 //! `CASE=node,job` is for those cases only whose names begin so. A
 //! field that moved, grew or shrank changes what the client prints for all that follow.
 //!
-//! Needs Debian's clients: 22.05 on the machine, 24.11 and 26.05 in side roots.
+//! Needs munge and Debian's clients: 22.05 on the machine, 24.11 and 26.05 in side roots.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at a surprise")]
 
@@ -25,6 +25,8 @@ mod nodes;
 mod outcomes;
 #[path = "decoders/report.rs"]
 mod report;
+#[path = "decoders/seal.rs"]
+mod seal;
 #[path = "decoders/serve.rs"]
 mod serve;
 #[path = "decoders/shown.rs"]
@@ -81,10 +83,11 @@ fn altered(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) 
 }
 
 fn ask(server: &Server, clients: &Clients, case: &Case, message: Answer) -> Result<Shown, String> {
-    server.say(vec![(case.asks, message)]);
+    server.say(vec![(case.asks, clients.seal(message))]);
     let part = match case.sample {
         Sample::Controller(_) => "",
         Sample::Accounting(_) => "accounting",
+        Sample::Sealed(_) => "sealed",
     };
     clients.run(part, case.command, case.fails).and_then(|text| shown::take_apart(case.form, &text))
 }

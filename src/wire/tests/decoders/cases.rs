@@ -41,6 +41,8 @@ pub(crate) enum Sample {
     Controller(fn(&mut Gen) -> Message),
     /// The accounting daemon's.
     Accounting(fn(&mut Gen) -> DbdMessage),
+    /// A controller's addresses of nodes, in a credential.
+    Sealed(fn(&mut Gen) -> m::NodeAddrs),
 }
 
 /// An answer of any daemon.
@@ -50,6 +52,8 @@ pub(crate) enum Answer {
     Controller(Message),
     /// The accounting daemon's.
     Accounting(DbdMessage),
+    /// What a controller puts in a credential.
+    Sealed(m::NodeAddrs),
 }
 
 impl Sample {
@@ -58,6 +62,7 @@ impl Sample {
         match self {
             Self::Controller(sample) => Answer::Controller(sample(g)),
             Self::Accounting(sample) => Answer::Accounting(sample(g)),
+            Self::Sealed(sample) => Answer::Sealed(sample(g)),
         }
     }
 }
@@ -68,6 +73,7 @@ impl Answer {
         match self {
             Self::Controller(message) => message.view(v),
             Self::Accounting(message) => message.view(v),
+            Self::Sealed(addrs) => addrs.view(v),
         }
     }
 }

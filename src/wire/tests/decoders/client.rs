@@ -5,8 +5,11 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use flurm_wire::Release;
+use flurm_wire::messages::NodeAddrsAnswer;
+use flurm_wire::{Message, Release};
 
+use crate::cases::Answer;
+use crate::seal::Sealer;
 use crate::side;
 
 /// Seconds a client may take.
@@ -17,6 +20,7 @@ const CLIENT_MAX_S: &str = "60";
 pub(crate) struct Clients {
     release: Release,
     folder: PathBuf,
+    sealer: Sealer,
 }
 
 impl Clients {
@@ -37,6 +41,11 @@ impl Clients {
             conf.push_str("SelectType=select/cons_tres\n");
         }
         std::fs::write(folder.join("slurm.conf"), &conf).unwrap();
+        let folder_of = folder.join("sealed");
+        std::fs::create_dir_all(&folder_of).unwrap();
+        let socket = format!("AuthInfo=socket={}\n", Sealer::socket(&folder).display());
+        let sealed = conf.replace("CredType=cred/none", "CredType=cred/munge") + &socket;
+        std::fs::write(folder_of.join("slurm.conf"), sealed).unwrap();
         conf.push_str("AccountingStorageType=accounting_storage/slurmdbd\n");
         conf.push_str("AccountingStorageHost=127.0.0.1\nAccountingStorageTRES=gres/gpu\n");
         conf.push_str(&format!("AccountingStoragePort={port}\n"));
@@ -45,7 +54,15 @@ impl Clients {
         std::fs::create_dir_all(&folder_of).unwrap();
         std::fs::write(folder_of.join("slurm.conf"), conf).unwrap();
         std::fs::write(folder.join("topology.conf"), "SwitchName=s0 Nodes=n[1-16]\n").unwrap();
-        Self { release, folder }
+        let sealer = Sealer::start(&folder);
+        Self { release, folder, sealer }
+    }
+
+    /// The answer as it is sent: what belongs in a credential is in one.
+    pub(crate) fn seal(&self, answer: Answer) -> Answer {
+        let Answer::Sealed(addrs) = answer else { return answer };
+        let net_cred = Some(self.sealer.seal(&addrs.signed_bytes(self.release)));
+        Answer::Controller(Message::ResponseNodeAliasAddrs(NodeAddrsAnswer { net_cred }))
     }
 
     /// What a client prints, or its complaint. `part` is the folder of its configuration; one that
@@ -92,6 +109,7 @@ fn hostname() -> String {
 
 impl Drop for Clients {
     fn drop(&mut self) {
+        self.sealer.stop();
         // A folder that stays behind in the temporary folder harms nobody.
         let _ = std::fs::remove_dir_all(&self.folder);
     }

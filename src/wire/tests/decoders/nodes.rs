@@ -5,7 +5,7 @@ use flurm_wire::messages as m;
 use flurm_wire::records as r;
 use flurm_wire::{Bits, Gen, Message, Release, StepId, Wire, names};
 
-use crate::cases::{self, Case, case};
+use crate::cases::{self, Case, Sample, case};
 use crate::shown::Form;
 
 /// All of them.
@@ -33,6 +33,14 @@ pub(crate) const CASES: &[Case] = &[
         &["sattach", "--layout", "1.2"],
         Form::Lines(":"),
     ),
+    Case::new(
+        "addresses",
+        names::REQUEST_NODE_ALIAS_ADDRS,
+        Sample::Sealed(Wire::sample),
+        &["scontrol", "getaddrs", "n1"],
+        Form::Lines(": "),
+    )
+    .since(Release::V23_11),
 ];
 
 /// Every column of 22.05's sinfo that is about nodes.

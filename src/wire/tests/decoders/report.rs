@@ -34,6 +34,7 @@ fn judged<'a>(cases: impl Iterator<Item = &'a Case>) -> BTreeMap<(u16, Release),
             let msg_type = match case.sample.make(&mut Gen::distinct(release)) {
                 Answer::Controller(message) => message.msg_type(),
                 Answer::Accounting(message) => message.msg_type(),
+                Answer::Sealed(_) => names::RESPONSE_NODE_ALIAS_ADDRS,
             };
             let words = case.command.iter().filter(|word| word.len() < 30).take(4);
             let command = words.copied().collect::<Vec<_>>().join(" ");

@@ -211,6 +211,8 @@ fn is_due(job: &Job, at: Time) -> bool {
     job.warning_due().is_some_and(|due| due <= at)
 }
 
+// REQUEUE_HOLD is the state of a job that failed to launch too often; one held by `requeuehold` is
+// plainly PENDING, and shows SPECIAL_EXIT when asked to (source: `_job_requeue_op`).
 fn mark_requeue_hold(job: &mut Job, flags: RequeueFlags) {
     let text = if flags.hold {
         "job requeued in held state"
@@ -219,6 +221,6 @@ fn mark_requeue_hold(job: &mut Job, flags: RequeueFlags) {
     };
     hold_for(job, Reason::HeldUser, text);
     job.hold = Hold::User;
-    job.flags.set(JobFlags::REQUEUE_HOLD, flags.hold);
+    job.flags.set(JobFlags::REQUEUE_HOLD, false);
     job.flags.set(JobFlags::SPECIAL_EXIT, flags.special_exit);
 }

@@ -141,6 +141,30 @@ fn a_requeued_job_runs_again_with_its_restart_counted() {
 }
 
 #[test]
+fn a_job_requeued_and_held_waits_in_the_state_it_was_given() {
+    let cluster = Cluster::start(&Shape::small());
+    let client = alice(&cluster);
+    for (state, shown) in
+        [(&["requeuehold"][..], "PENDING"), (&["requeuehold", "State=SpecialExit"], "SPECIAL_EXIT")]
+    {
+        let id = client.sbatch(&[], "[ -e go ] || sleep 300");
+        let number = id.to_string();
+        reaches(&client, id, "RUNNING");
+        client.run("scontrol", &[state, &[&number]].concat()).ok();
+        let held = eventually_within(Duration::from_secs(60), "the job is held", || {
+            let record = client.job(id);
+            if record.get("JobState") == shown { Ok(record) } else { Err(record) }
+        });
+        assert_eq!(held.get("Restarts"), "1");
+        let reasons = ["JobHeldUser", "job_requeued_in_held_state"];
+        assert!(reasons.contains(&held.get("Reason")), "{held:?}");
+        assert_eq!(held.get("Priority"), "0");
+        client.run("scancel", &[&number]).ok();
+        assert_eq!(ended(&client, id).get("JobState"), "CANCELLED");
+    }
+}
+
+#[test]
 fn pending_jobs_can_be_changed_by_their_owner() {
     let cluster = Cluster::start(&Shape::small().partition("PartitionName=side Nodes=n2"));
     let client = alice(&cluster);

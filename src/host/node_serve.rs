@@ -144,6 +144,7 @@ fn is_of_users(msg_type: u16) -> bool {
         n::REQUEST_FILE_BCAST,
         n::REQUEST_JOB_STEP_STAT,
         n::REQUEST_JOB_STEP_PIDS,
+        n::REQUEST_JOB_ID,
     ];
     of_users.contains(&msg_type)
 }
@@ -175,6 +176,7 @@ async fn act_for_user<E: Env>(
         }
         Ok(Message::RequestJobStepStat(step)) => node_stat::stat(daemon, step, asker).await,
         Ok(Message::RequestJobStepPids(step)) => node_stat::pids(daemon, step, asker).await,
+        Ok(Message::RequestJobId(process)) => node_stat::job_of(daemon, process.job_pid).await,
         Ok(Message::RequestSignalTasks(signal)) => code(signal_tasks(daemon, &signal, asker).await),
         Ok(Message::RequestTerminateTasks(signal)) => {
             let kill = SignalTasks { signal: SIGKILL, ..signal };

@@ -7,8 +7,8 @@ use flurm_ctld::Identity;
 use flurm_node::attach::RunningTask;
 use flurm_node::usage::{ProcessUse, account};
 use flurm_rt::{Container, Env, Fs, Proc};
-use flurm_wire::messages::{ReturnCode, StepPids, StepStat};
-use flurm_wire::{BATCH_STEP, Errno, Message, StepId};
+use flurm_wire::messages::{JobIdResponse, ReturnCode, StepPids, StepStat};
+use flurm_wire::{BATCH_STEP, Errno, JobRef, Message, StepId};
 
 use crate::node::NodeDaemon;
 use crate::node_attempts::{self, Part};
@@ -58,6 +58,22 @@ pub(crate) async fn pids<E: Env>(
         }),
         Err(errno) => refused(errno),
     }
+}
+
+/// Which job of this node a process belongs to, for `scontrol pidinfo`. Anyone may ask; a process of
+/// no job is refused as an unknown job (source: `_rpc_pid2jid`).
+pub(crate) async fn job_of<E: Env>(daemon: &NodeDaemon<E>, pid: u32) -> Message {
+    let live: Vec<_> = daemon.ledger().live().map(|(job, attempt, _)| (job, attempt)).collect();
+    for (job, attempt) in live {
+        for part in node_attempts::parts(daemon, job, attempt).await {
+            let found = processes(daemon, &part).await;
+            if found.is_some_and(|(pids, _)| pids.contains(&pid)) {
+                let job = JobRef::job(job.0);
+                return Message::ResponseJobId(JobIdResponse { job, return_code: 0 });
+            }
+        }
+    }
+    refused(Errno::ESLURM_INVALID_JOB_ID)
 }
 
 fn refused(errno: Errno) -> Message {

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use flurm_tests::{Client, Cluster, Release, Shape};
 
-use crate::{alice, each_release, first_text};
+use crate::{alice, each_release, ended, first_text};
 
 /// A cluster whose clients believe that what steps use is counted.
 fn counting() -> Shape {
@@ -126,4 +126,23 @@ fn sbcast_writes_nothing_that_its_user_could_not_and_only_in_ones_own_job() {
     assert!(!fs::exists(&target).unwrap());
     fs::write(cluster.work().join("go"), "").unwrap();
     cluster.wait_idle();
+}
+
+#[test]
+fn pidinfo_finds_the_job_of_a_process() {
+    let cluster = Cluster::start(&Shape::small());
+    let client = cluster.client();
+    let body = "scontrol pidinfo $$; srun sh -c 'scontrol pidinfo $$'; scontrol pidinfo 1";
+    let id = client.sbatch(&["-t", "5", "-o", "told"], body);
+    assert_eq!(ended(&client, id).get("JobState"), "FAILED");
+    let told = fs::read_to_string(cluster.work().join("told")).unwrap();
+    let lines: Vec<_> = told.lines().collect();
+    let begin = format!("Slurm JobId={id} ends at ");
+    for pair in [0, 2] {
+        assert!(lines[pair].starts_with(&begin), "{told}");
+        let left = lines[pair + 1].strip_prefix("Job remaining time is ").unwrap();
+        let left: u32 = left.strip_suffix(" seconds").unwrap().parse().unwrap();
+        assert!((240..=300).contains(&left), "{told}");
+    }
+    assert_eq!(lines[4], "Failed to locate job for requested pid", "{told}");
 }

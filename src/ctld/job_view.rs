@@ -179,13 +179,31 @@ impl Tables<'_> {
         }
     }
 
+    /// How many nodes a job without any is going to take: those planned for it, or else as many of the
+    /// partition's largest as its tasks fill (source: `_pack_default_job_details`).
+    fn nodes_needed(&self, job: &Job) -> u32 {
+        let size = &job.spec.size;
+        if let Some(expected) = self.expected(job) {
+            return u32::try_from(expected.nodes.len()).unwrap_or(u32::MAX);
+        }
+        let Some(partition) = job.partitions.first() else { return size.nodes_min };
+        if job.base != JobBase::Pending {
+            return size.nodes_min;
+        }
+        let cpus = self.largest_node(partition);
+        let fit = (cpus / size.cpus_per_task_or_default()).max(1);
+        let per_node = size.tasks_per_node.map_or(fit, |given| fit.min(u32::from(given).max(1)));
+        let by_tasks = size.tasks_or_default().div_ceil(per_node);
+        size.nodes_min.max(by_tasks).max(size.cpus_min.div_ceil(cpus))
+    }
+
     fn put_size(&self, job: &Job, info: &mut JobInfo) {
         let size = &job.spec.size;
         let allocation = job.allocation.as_ref();
         info.num_cpus = allocation.map_or(size.cpus_min, |held| held.cpus());
         info.max_cpus = size.cpus_max.unwrap_or(0);
         let held = allocation.map(|held| u32::try_from(held.shares.len()).unwrap_or(u32::MAX));
-        info.num_nodes = held.unwrap_or(size.nodes_min);
+        info.num_nodes = held.unwrap_or_else(|| self.nodes_needed(job));
         info.max_nodes = if held.is_some() { 0 } else { size.nodes_max.unwrap_or(0) };
         info.num_tasks = size.tasks_or_default();
         info.cpus_per_task = size.cpus_per_task.unwrap_or(1);

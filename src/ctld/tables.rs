@@ -1,10 +1,10 @@
 //! What all views need of the cluster: where each node stands in the listing of nodes.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 
 use flurm_base::{Time, hostlist};
-use flurm_model::{Cluster, Memory, NodeName, Weigher};
+use flurm_model::{Cluster, Memory, NodeName, PartitionName, Weigher};
 use flurm_wire::{Bits, INFINITE, NO_VAL, Release, UnixTime};
 
 use crate::Outlook;
@@ -21,6 +21,7 @@ pub struct Tables<'a> {
     /// The release of the peer that reads them.
     pub(crate) release: Release,
     weigher: OnceCell<Weigher<'a>>,
+    largest: RefCell<BTreeMap<&'a str, u32>>,
 }
 
 impl<'a> Tables<'a> {
@@ -28,8 +29,8 @@ impl<'a> Tables<'a> {
     pub fn new(cluster: &'a Cluster, now: Time) -> Self {
         let names = cluster.nodes().map(|node| node.conf.name.as_str());
         let positions = names.zip(0u32..).collect();
-        let (outlook, weigher) = (None, OnceCell::new());
-        Self { cluster, now, positions, outlook, release: Release::NEWEST, weigher }
+        let (outlook, weigher, largest) = (None, OnceCell::new(), RefCell::default());
+        Self { cluster, now, positions, outlook, release: Release::NEWEST, weigher, largest }
     }
 
     /// The same for a reader of this protocol number; of an unknown one the newest is assumed.
@@ -47,6 +48,16 @@ impl<'a> Tables<'a> {
     /// What tells jobs' priorities.
     pub(crate) fn weigher(&self) -> &Weigher<'a> {
         self.weigher.get_or_init(|| Weigher::new(self.cluster, self.now))
+    }
+
+    /// CPUs of a partition's largest node, at least one.
+    pub(crate) fn largest_node(&self, partition: &PartitionName) -> u32 {
+        let Some(partition) = self.cluster.partition(partition.as_str()) else { return 1 };
+        let conf = &partition.conf;
+        *self.largest.borrow_mut().entry(conf.name.as_str()).or_insert_with(|| {
+            let nodes = conf.nodes.iter().filter_map(|name| self.cluster.node(name.as_str()));
+            nodes.map(|node| node.conf.cpus).max().unwrap_or(1).max(1)
+        })
     }
 
     /// Nodes as a bitmap over the listing of nodes; names that are not listed are left out.

@@ -354,6 +354,9 @@ fn batch_order<E: Env>(
     let array = (launch.array_task_id != flurm_wire::NO_VAL).then_some(launch.array_task_id);
     let runs = launch.cpus_per_node.values.iter().zip(&launch.cpus_per_node.repeats);
     let time = |time: UnixTime| flurm_base::Time::from_secs(time.0);
+    let mut own = node_gres::of_job(body, 0);
+    // For the script's srun (source: `setup_env`).
+    own.extend((launch.overcommit != 0).then(|| "SLURM_OVERCOMMIT=1".to_owned()));
     BatchOrder {
         job: JobId(body.step_id.job_id),
         attempt: AttemptId(body.step_id.sluid),
@@ -377,7 +380,7 @@ fn batch_order<E: Env>(
         script: launch.script.clone().unwrap_or_default(),
         argv: launch.argv.clone(),
         // The script runs on the first node of its job.
-        environment: node_gres::put(&launch.environment, node_gres::of_job(body, 0)),
+        environment: node_gres::put(&launch.environment, own),
         work_dir: launch.work_dir.clone().unwrap_or_else(|| "/tmp".into()),
         std_in: launch.std_in.clone(),
         std_out: launch.std_out.clone(),

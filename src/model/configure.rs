@@ -203,8 +203,9 @@ impl Cluster {
         if !self.partitions.contains_key(name) {
             return Err(Refusal::from(Errno::InvalidPartitionName));
         }
+        // A job that ended and is only tidied up does not keep it (source: `partition_in_use`).
         let uses = |job: &crate::Job| {
-            let live = !job.is_finished();
+            let live = !job.base.is_terminal();
             live && (job.partition == *name || job.partitions.contains(name))
         };
         if self.jobs.values().any(uses) {

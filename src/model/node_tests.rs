@@ -443,8 +443,15 @@ fn partitions_can_be_made_changed_and_deleted_by_hand() {
         kit.apply(&Command::DeletePartition { at, by, partition }).reply
     };
     assert_eq!(refused(delete(&mut kit)), Errno::PartitionInUse);
-    kit.cancels(job.expect("accepted"), ALICE);
+    let job = job.expect("accepted");
+    kit.starts(job, &["n2"]);
+    kit.launches(job, "n2");
+    assert_eq!(refused(delete(&mut kit)), Errno::PartitionInUse);
+    kit.cancels(job, ALICE);
+    assert_eq!(kit.state(job), "Cancelled+COMPLETING");
     assert_eq!(delete(&mut kit), Reply::Done);
+    kit.epilog(job, "n2");
+    assert_eq!(kit.state(job), "Cancelled");
     let drained = PartitionConf { state: PartitionState::Drain, ..config(2).partitions[0].clone() };
     assert_eq!(update(&mut kit, false, &drained), Reply::Done);
     let refusal = kit.try_submit(spec()).expect_err("it takes no jobs");

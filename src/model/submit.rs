@@ -154,7 +154,7 @@ impl Cluster {
         let mut names: Vec<PartitionName> = Vec::with_capacity(wanted.len());
         for name in wanted {
             if !self.partitions.contains_key(name) {
-                let text = format!("there is no partition {name}");
+                let text = format!("invalid partition specified: {name}");
                 return Err(Refusal::new(Errno::InvalidPartitionName, text));
             }
             if !names.contains(name) {

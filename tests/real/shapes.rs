@@ -43,6 +43,45 @@ fn a_job_gets_the_cpus_and_tasks_it_asks_for() {
 }
 
 #[test]
+fn a_waiting_job_shows_how_many_nodes_it_is_going_to_take() {
+    each_release(&shape(), |_, client| {
+        for (options, wanted) in [
+            (&["-n4"][..], "1"),
+            (&["-n5"], "2"),
+            (&["-n2", "-c3"], "2"),
+            (&["-n4", "--ntasks-per-node=2"], "2"),
+            (&["-N3", "-n6"], "3"),
+            (&["-n6", "-O"], "2"),
+        ] {
+            let id = client.sbatch(&[&["-H"], options].concat(), "exit 0").to_string();
+            let shown = client.run("squeue", &["-h", "-j", &id, "-o", "%D"]).ok();
+            assert_eq!(shown.trim(), wanted, "{options:?}");
+            client.run("scancel", &[&id]).ok();
+        }
+    });
+}
+
+#[test]
+fn a_script_with_more_tasks_than_cpus_starts_them_all() {
+    let cluster = Cluster::start(&shape());
+    let client = cluster.client();
+    let body = "echo over=$SLURM_OVERCOMMIT; srun sh -c 'echo task'";
+    let id = client.sbatch(&["-N1", "-n10", "-O", "-o", "told"], body);
+    assert_eq!(ended(&client, id).get("JobState"), "COMPLETED");
+    let told = std::fs::read_to_string(cluster.work().join("told")).unwrap();
+    assert_eq!(told, format!("over=1\n{}", "task\n".repeat(10)));
+}
+
+#[test]
+fn an_unknown_partition_is_named_as_slurm_names_it() {
+    each_release(&shape(), |_, client| {
+        let said = client.try_sbatch(&["-p", "nosuch"], "exit 0").refused();
+        assert!(said.contains("invalid partition specified: nosuch"), "{said}");
+        assert!(said.contains("Invalid partition name specified"), "{said}");
+    });
+}
+
+#[test]
 fn sizes_choose_the_nodes_that_can_give_them() {
     each_release(&shape(), |_, client| {
         let blocker = client.sbatch(&["-w", "n2", "-n4"], "sleep 1000");

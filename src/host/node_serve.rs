@@ -211,15 +211,13 @@ async fn signal_tasks<E: Env>(
 ) -> Errno {
     let of_job = wanted.step_id.step_id == flurm_wire::BATCH_STEP;
     let rules = daemon.setup().auth().is_slurm_user(asker.uid);
-    let mut sent = Errno::SLURM_SUCCESS;
-    if of_job && rules {
-        sent = signal_job(daemon, wanted).await;
-    }
-    if !node_steps::concerns_steps(wanted) {
-        return if rules { sent } else { Errno::ESLURM_USER_ID_MISSING };
-    }
-    let steps = node_steps::signal(daemon, wanted, asker).await;
-    if of_job && rules { sent } else { steps }
+    // The steps first: a script that ends with the signal ends its steps too.
+    let steps = match node_steps::concerns_steps(wanted) {
+        true => node_steps::signal(daemon, wanted, asker).await,
+        false if rules => Errno::SLURM_SUCCESS,
+        false => Errno::ESLURM_USER_ID_MISSING,
+    };
+    if of_job && rules { signal_job(daemon, wanted).await } else { steps }
 }
 
 async fn act<E: Env>(daemon: &NodeDaemon<E>, release: Release, message: Message) -> Message {
